@@ -1,0 +1,1 @@
+"""Gaugewatch: the service that scores every point of every entity. Installs without torch."""

@@ -1,0 +1,255 @@
+"""The bundle: the folder a model leaves the trainer as. Load, verify, write.
+
+<name>/<version>/bundle.json      the manifest below
+                 calibration.npz  arrays per entity, float64; row 0 is the pooled entity
+                 step.onnx        one point and the carried state -> errors and the next state
+                 window.onnx      a whole window -> errors of its last point; the reference
+                 report.md        what a person should know
+<name>/current                    the version that serves first
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import BundleInvalid, UnknownBundle
+
+VERSION_CHARACTERS = 12
+MAX_GRAPH_BYTES = 512 * 1024**2
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class _Frozen(BaseModel):
+    """Immutable, and closed: a field nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(_Frozen):
+    """A file of the bundle, by the digest of its bytes."""
+
+    file: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class StateTensor(_Frozen):
+    """What the step graph carries from point to point: `state_<name>` in, `next_<name>` out."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    shape: tuple[int, ...]
+
+
+class View(_Frozen):
+    """How the scoring looks at one member's error."""
+
+    member: str
+    power: Literal["abs", "square"]
+    half_life_points: float = Field(gt=0)
+    floor: float = Field(gt=0, description="smallest believable deviation, in scaled units")
+    aggregation: Literal["sum", "sum_sqrt", "top_mean"]
+    top: int = Field(default=1, ge=1, description="dimensions averaged by top_mean")
+    role: Literal["score", "severity", "both"]
+
+
+class Manifest(_Frozen):
+    """`bundle.json`. The digest covers everything but `created_at`, `metrics` and `report`."""
+
+    format_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: str = ""
+    model: str
+    dimensions: tuple[str, ...] = Field(min_length=1)
+    entities: tuple[str, ...]
+    period_seconds: float = Field(gt=0)
+    window_length: int = Field(ge=1)
+    memory_horizon: int = Field(ge=1)
+    members: tuple[str, ...] = Field(min_length=1)
+    state: tuple[StateTensor, ...]
+    step: File
+    window: File
+    calibration: File
+    views: tuple[View, ...] = Field(min_length=1)
+    default_budget: float = Field(gt=0, description="false incidents per entity and day")
+    supported_p: float = Field(gt=0, lt=1, description="smaller p-values are extrapolated")
+    parity: dict[str, float]
+    training: dict[str, str | int | float]
+    metrics: dict[str, dict[str, float]] = {}
+    created_at: str = ""
+    report: str = ""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        for names in (self.dimensions, self.entities, self.members):
+            if len(set(names)) != len(names):
+                raise ValueError(f"names must be unique, got {names}")
+        if unknown := {view.member for view in self.views} - set(self.members):
+            raise ValueError(f"views name members that no graph yields: {sorted(unknown)}")
+        for role in ("score", "severity"):
+            if not any(view.role in (role, "both") for view in self.views):
+                raise ValueError(f"no view has the role {role!r}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what determines a score."""
+        text = self.model_dump_json(exclude={"version", "created_at", "metrics", "report"})
+        canonical = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Constants per entity, fitted on held-out training points; row 0 is the pooled entity.
+
+    E entities + 1, V views, D dimensions, K knots. Index V of the tails is the alarm score itself.
+    """
+
+    center: FloatArray  # (E, D) subtracted before float32, so that large counters keep their digits
+    seed: FloatArray  # (E, V, D, 2) mean and deviation the normaliser starts from
+    knots: FloatArray  # (E, V + 1, K) aggregates at equal steps of surprisal, the body
+    tail: FloatArray  # (E, V + 1, 4) threshold, point share above it, GPD shape and scale
+    excess: FloatArray  # (E, V) .99 quantile of the summed excess; the unit of contributions
+    band: FloatArray  # (E, D) .99 quantile of |value - expected|, raw units
+    kappa: FloatArray  # (E,) exceedances per incident
+    is_constant: npt.NDArray[np.bool_]  # (E, D) never moved in training
+
+    def expected_shapes(self, entities: int, views: int, dimensions: int) -> dict[str, Any]:
+        """The shape every array must have; None where any length will do."""
+        rows = entities + 1
+        return {
+            "center": (rows, dimensions),
+            "seed": (rows, views, dimensions, 2),
+            "knots": (rows, views + 1, self.knots.shape[-1]),
+            "tail": (rows, views + 1, 4),
+            "excess": (rows, views),
+            "band": (rows, dimensions),
+            "kappa": (rows,),
+            "is_constant": (rows, dimensions),
+        }
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle."""
+
+    folder: Path
+    manifest: Manifest
+    calibration: Calibration
+
+    @cached_property
+    def entity_indices(self) -> dict[str, int]:
+        """Row of each entity in the calibration; an entity not here is scored with row 0."""
+        return {entity: index for index, entity in enumerate(self.manifest.entities, start=1)}
+
+    @property
+    def title(self) -> str:
+        """`name/version`, as answers and metrics show it."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write `bundle.json`, with the version its content gives it."""
+    versioned = manifest.model_copy(update={"version": manifest.digest[:VERSION_CHARACTERS]})
+    (folder / "bundle.json").write_text(versioned.model_dump_json(indent=1) + "\n")
+    return versioned
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> File:
+    """Write `calibration.npz`, the same bytes for the same arrays."""
+    arrays = {field.name: getattr(calibration, field.name) for field in fields(calibration)}
+    path = folder / "calibration.npz"
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+    return File(file=path.name, sha256=sha256_of(path))
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Load and verify a bundle folder, or the current version of a folder of versions.
+
+    Raises BundleInvalid for anything missing, changed or not of the contract.
+    """
+    folder = _version_folder(path)
+    manifest = _read_manifest(folder / "bundle.json")
+    for file in (manifest.step, manifest.window, manifest.calibration):
+        _verify(folder / file.file, file.sha256)
+    calibration = _read_calibration(folder / manifest.calibration.file)
+    _check_shapes(folder, manifest, calibration)
+    return Bundle(folder=folder, manifest=manifest, calibration=calibration)
+
+
+def find_bundles(root: Path) -> Iterator[Path]:
+    """The current version folder of every bundle under `root`, by name."""
+    for current in sorted(root.glob("*/current")):
+        yield _version_folder(current.parent)
+
+
+def _version_folder(path: Path) -> Path:
+    if (path / "bundle.json").is_file():
+        return path
+    current = path / "current"
+    if not current.is_file():
+        raise UnknownBundle(f"expected a bundle at {path}, found neither bundle.json nor current")
+    return path / current.read_text().strip()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UnknownBundle(f"expected a manifest at {path}, found none") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise BundleInvalid(f"{path} breaks the contract: {problems}") from None
+    if manifest.version != manifest.digest[:VERSION_CHARACTERS]:
+        raise BundleInvalid(
+            f"{path} says version {manifest.version!r}, its content has digest {manifest.digest}"
+        )
+    return manifest
+
+
+def _verify(path: Path, sha256: str) -> None:
+    if not path.is_file() or path.is_symlink():
+        raise BundleInvalid(f"expected the file {path}, found none")
+    if path.stat().st_size > MAX_GRAPH_BYTES:
+        raise BundleInvalid(f"{path} is longer than {MAX_GRAPH_BYTES} bytes")
+    if (found := sha256_of(path)) != sha256:
+        raise BundleInvalid(f"{path} was changed: expected sha256 {sha256}, found {found}")
+
+
+def _read_calibration(path: Path) -> Calibration:
+    names = {field.name for field in fields(Calibration)}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError) as error:
+        raise BundleInvalid(f"{path} cannot be read: {error}") from None
+    if set(found) != names:
+        raise BundleInvalid(f"{path} must hold {sorted(names)}, holds {sorted(found)}")
+    return Calibration(**found)
+
+
+def _check_shapes(folder: Path, manifest: Manifest, calibration: Calibration) -> None:
+    expected = calibration.expected_shapes(
+        len(manifest.entities), len(manifest.views), len(manifest.dimensions)
+    )
+    for name, shape in expected.items():
+        array = getattr(calibration, name)
+        if array.shape != shape or not np.all(np.isfinite(array)):
+            raise BundleInvalid(
+                f"{folder}: {name} must be finite of shape {shape}, has shape {array.shape}"
+            )

@@ -1,0 +1,115 @@
+"""The causal normaliser: how unusual is an error, given the errors of this dimension so far?
+
+Per view and dimension it carries mean and deviation of the error (Gauss-D of Garg et al., "An
+Evaluation of Anomaly Detection and Diagnosis in Multivariate Time Series", TNNLS 2021, made
+recursive), judges a new error by them, and only then learns from it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from service.scoring.bundle import Manifest, View
+
+LN_2 = float(np.log(2.0))
+YOUNG_POINTS = 32
+WINSOR = 3.0  # deviations beyond which an error teaches no more than this
+OPEN_INCIDENT_SLOWDOWN = 10.0
+CONSTANT_CAP = 20.0  # nats; a dimension that never moved in training cannot drown the others
+MAX_DEVIATION = 1e9
+
+Float32Array = npt.NDArray[np.float32]
+
+# Chebyshev fit of ln(erfc(x) exp(x^2) / t) in t = 1 / (1 + x/2), x >= 0, relative error of erfc
+# below 1.2e-7 everywhere: W. H. Press et al., Numerical Recipes, 2nd ed. 1992, section 6.2.
+_ERFC = (
+    *(0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807),
+    *(-0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223),
+)
+
+
+def normal_surprisal(z: Float32Array) -> Float32Array:
+    """-ln of the standard normal survival function, finite for any finite z.
+
+    Above 0 by the logarithm of the formula at `_ERFC`; below 0 by SF(z) = 1 - SF(-z).
+    """
+    x = np.abs(z) * np.float32(np.sqrt(0.5))
+    t = 1.0 / (1.0 + np.float32(0.5) * x)
+    polynomial = np.full_like(t, _ERFC[0])
+    for coefficient in _ERFC[1:]:
+        polynomial *= t
+        polynomial += np.float32(coefficient)
+    upper = x * x - polynomial - np.log(t) + np.float32(LN_2)
+    surprisal: Float32Array = np.where(z >= 0, upper, -np.log1p(-np.exp(-upper)))
+    return surprisal
+
+
+class Normaliser:
+    """Judges and learns for all entities of a batch at once."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        views = manifest.views
+        self._member = np.array([manifest.members.index(view.member) for view in views])
+        self._is_square = np.array([view.power == "square" for view in views])
+        self._floor = np.array([view.floor for view in views], np.float32)[:, None]
+        half_life = np.array([view.half_life_points for view in views])
+        self._rate = (1.0 - 2.0 ** (-1.0 / half_life)).astype(np.float32)[:, None]  # (view, 1)
+
+    def view_errors(self, error: Float32Array) -> Float32Array:
+        """Error of each member (batch, member, dimension) -> of each view (batch, view, dim)."""
+        errors = np.ascontiguousarray(error[:, self._member])
+        for view in np.flatnonzero(self._is_square):
+            errors[:, view] *= errors[:, view]
+        return errors
+
+    def deviations(self, state: Float32Array, errors: Float32Array) -> Float32Array:
+        """Standard deviations above the usual error: (batch, view, dimension).
+
+        `state` (batch, view, dimension, 2) holds mean and deviation.
+        """
+        spread = np.maximum(state[..., 1], self._floor)
+        deviations: Float32Array = ((errors - state[..., 0]) / spread).astype(np.float32)
+        return np.clip(deviations, -MAX_DEVIATION, MAX_DEVIATION, out=deviations)
+
+    def learn(
+        self,
+        state: Float32Array,
+        deviations: Float32Array,
+        *,
+        age: npt.NDArray[np.int64],
+        is_open: npt.NDArray[np.bool_],
+        is_missing: npt.NDArray[np.bool_],
+    ) -> Float32Array:
+        """Mean and deviation after this point.
+
+        Winsorised; ten times slower while an incident is open (batch,); not at all in a missing
+        dimension (batch, dimension). A state learns by plain averages until it is as old (age,
+        (batch,) points) as its half-life asks; its first points teach in full.
+        """
+        ages = age.astype(np.float32)[:, None, None]
+        rate = np.maximum(self._rate, 1.0 / (1.0 + ages))  # (batch, view, 1)
+        rate = np.where(is_open[:, None, None], rate / OPEN_INCIDENT_SLOWDOWN, rate)
+        rate = np.where(is_missing[:, None, :], 0.0, rate).astype(np.float32)
+        spread = np.maximum(state[..., 1], self._floor)
+        limit = np.where(ages < YOUNG_POINTS, np.float32(MAX_DEVIATION), np.float32(WINSOR))
+        surprise = np.clip(deviations, -limit, limit) * spread
+        learnt = np.empty_like(state)
+        learnt[..., 0] = state[..., 0] + rate * surprise
+        rate = np.where(ages == 0, np.float32(0.0), rate)  # one point has no deviation
+        learnt[..., 1] = np.sqrt((1.0 - rate) * state[..., 1] ** 2 + rate * surprise**2)
+        return learnt
+
+
+def aggregate(surprisal: Float32Array, view: View) -> npt.NDArray[np.float64]:
+    """One number per point from the surprisal of each dimension: (batch, dimension) -> (batch,).
+
+    Sums run over contiguous rows, and the largest are sorted before they are averaged, so that
+    the result does not depend on the batch.
+    """
+    terms: Float32Array
+    if view.aggregation == "top_mean":
+        top = min(view.top, surprisal.shape[1])
+        terms = np.sort(np.partition(surprisal, -top, axis=1)[:, -top:], axis=1) / np.float32(top)
+    else:
+        terms = np.sqrt(surprisal) if view.aggregation == "sum_sqrt" else surprisal
+    sums: npt.NDArray[np.float64] = np.ascontiguousarray(terms).sum(axis=1, dtype=np.float64)
+    return sums

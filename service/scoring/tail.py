@@ -1,0 +1,128 @@
+"""The tail: from a number without a unit to a p-value, and from a budget to a threshold.
+
+Below the .98 quantile the p-value is the empirical rank; above it, peaks over threshold: point
+share x generalised Pareto (Siffer et al., "Anomaly Detection in Streams with Extreme Value
+Theory", KDD 2017, equation 1), fitted to the maxima of clusters of exceedances. Everything stays
+in surprisal, -ln p, so that no p-value is ever rounded to 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+LEVEL = 0.98
+KNOTS = 64
+SURPRISAL_GRID = np.linspace(0.0, -np.log(1.0 - LEVEL), KNOTS)  # -ln p at each knot
+MAX_SHAPE = 0.5  # 0 <= shape <= .5: no value is impossible, and the mean stays finite
+MIN_PEAKS = 10
+CLUSTER_GAP = 5  # points; exceedances closer than this are one cluster
+MIN_P0, MAX_P0 = 1e-8, 0.05
+SECONDS_PER_DAY = 86_400.0
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What calibration learned about one aggregate: body by rank, tail by Pareto."""
+
+    knots: FloatArray  # (K,) the aggregate at each step of SURPRISAL_GRID
+    threshold: float
+    share: float  # of points above the threshold
+    shape: float
+    scale: float
+
+    @property
+    def constants(self) -> FloatArray:
+        """(4,) as `calibration.npz` keeps them."""
+        return np.array([self.threshold, self.share, self.shape, self.scale])
+
+
+def fit_tail(aggregates: FloatArray) -> Tail:
+    """Fit to aggregates (time,) of points taken as normal."""
+    knots = np.quantile(aggregates, -np.expm1(-SURPRISAL_GRID))
+    threshold = float(knots[-1])
+    above = aggregates > threshold
+    share = max(float(above.mean()), 1.0 / (len(aggregates) + 1))
+    excesses = cluster_maxima(aggregates, above) - threshold
+    if len(excesses) < MIN_PEAKS:
+        # Too few peaks for a shape: exponential, as wide as the body is above its median.
+        scale = (threshold - float(np.median(aggregates))) / np.log(0.5 / (1.0 - LEVEL))
+        return Tail(knots, threshold, share, 0.0, _at_least_representable(scale, threshold))
+    shape, scale = fit_pareto(excesses)
+    return Tail(knots, threshold, share, shape, _at_least_representable(scale, threshold))
+
+
+def fit_pareto(excesses: FloatArray) -> tuple[float, float]:
+    """Shape in [0, .5] and scale of greatest likelihood, for excesses (n,) > 0.
+
+    A grid, twice refined: with both parameters bounded it cannot miss, unlike a root search.
+    """
+    mean = float(excesses.mean())
+    shapes = np.linspace(0.0, MAX_SHAPE, 26)
+    scales = mean * np.geomspace(0.1, 2.0, 60)
+    best_shape, best_scale = 0.0, mean
+    for _ in range(3):
+        likelihood = _pareto_log_likelihood(excesses, shapes[:, None], scales[None, :])
+        row, column = np.unravel_index(np.argmax(likelihood), likelihood.shape)
+        best_shape, best_scale = float(shapes[row]), float(scales[column])
+        shape_step, ratio = shapes[1] - shapes[0], scales[1] / scales[0]
+        shapes = np.clip(best_shape + np.linspace(-shape_step, shape_step, 11), 0.0, MAX_SHAPE)
+        scales = best_scale * np.geomspace(1 / ratio, ratio, 11)
+    return best_shape, best_scale
+
+
+def _pareto_log_likelihood(
+    excesses: FloatArray, shape: FloatArray, scale: FloatArray
+) -> FloatArray:
+    """Siffer et al. 2017, equation 3; its limit, the exponential, at shape 0."""
+    ratio = excesses / scale[..., None]
+    safe = np.where(shape > 0, shape, 1.0)[..., None]
+    spread = np.where(shape[..., None] > 0, np.log1p(safe * ratio) * (1.0 + 1.0 / safe), ratio)
+    likelihood: FloatArray = -len(excesses) * np.log(scale) - spread.sum(axis=-1)
+    return likelihood
+
+
+def cluster_maxima(aggregates: FloatArray, above: npt.NDArray[np.bool_]) -> FloatArray:
+    """The largest aggregate of every run of exceedances; runs closer than CLUSTER_GAP are one."""
+    positions = np.flatnonzero(above)
+    if len(positions) == 0:
+        return np.empty(0)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(positions) > CLUSTER_GAP) + 1])
+    maxima: FloatArray = np.maximum.reduceat(aggregates[positions], starts)
+    return maxima
+
+
+def surprisal(aggregates: FloatArray, knots: FloatArray, tail: FloatArray) -> FloatArray:
+    """-ln p of aggregates (...), each against its own knots (..., K) and tail (..., 4)."""
+    threshold, share, shape, scale = (tail[..., column] for column in range(4))
+    excess = np.maximum(aggregates - threshold, 0.0)
+    safe = np.where(shape > 0, shape, 1.0)
+    pareto = np.where(shape > 0, np.log1p(safe * excess / scale) / safe, excess / scale)
+    return np.where(aggregates > threshold, pareto - np.log(share), _rank(aggregates, knots))
+
+
+def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
+    """Linear interpolation of SURPRISAL_GRID between the knots of each aggregate."""
+    right = np.clip((knots <= aggregates[..., None]).sum(axis=-1), 1, KNOTS - 1)[..., None]
+    knots = np.broadcast_to(knots, (*aggregates.shape, KNOTS))
+    low = np.take_along_axis(knots, right - 1, axis=-1)[..., 0]
+    high = np.take_along_axis(knots, right, axis=-1)[..., 0]
+    width = np.where(high > low, high - low, 1.0)
+    fraction = np.minimum(np.maximum((aggregates - low) / width, 0.0), 1.0)
+    ranks: FloatArray = (right[..., 0] - 1 + fraction) * SURPRISAL_GRID[1]
+    return ranks
+
+
+def threshold_surprisal(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
+    """-ln p0: the surprisal beyond which a point is anomalous, per entity.
+
+    `budget` false incidents per entity-day, `kappa` exceedances per incident.
+    """
+    p0 = np.clip(kappa * budget * period_seconds / SECONDS_PER_DAY, MIN_P0, MAX_P0)
+    return -np.log(p0)
+
+
+def _at_least_representable(scale: float, threshold: float) -> float:
+    return max(scale, 1e-9 * max(1.0, abs(threshold)))

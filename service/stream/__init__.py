@@ -1,0 +1,1 @@
+"""State and delivery: the store, the batcher, the path of a point, the alert log."""

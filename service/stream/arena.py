@@ -1,0 +1,77 @@
+"""The arena: the newest committed state of the entities of one bundle, in one array.
+
+Only a cache. Redis is the truth, and a commit is refused when the token held here is old.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.scoring.fold import Fold, States
+
+FIRST_CAPACITY = 64
+
+
+@dataclass
+class Held:
+    """What is held of one entity beside its state."""
+
+    slot: int
+    token: bytes = b""  # b"": never committed
+    seq: int = 0
+    timestamp_ms: int = -1  # of its newest point
+    needs_snapshot: bool = False  # Redis has one of another bundle
+
+
+class Arena:
+    """States of at most `max_entities`; the least recently used makes room."""
+
+    def __init__(self, fold: Fold, *, max_entities: int) -> None:
+        self.fold = fold
+        self._states = np.zeros(min(FIRST_CAPACITY, max_entities), fold.state_dtype)
+        self._held: dict[str, Held] = {}  # least recently used first
+        self._free = list(range(len(self._states)))
+        self._max_entities = max_entities
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, entity: str) -> Held | None:
+        """What is held, marked as just used."""
+        held = self._held.pop(entity, None)
+        if held is not None:
+            self._held[entity] = held
+        return held
+
+    def states(self, held: Sequence[Held]) -> States:
+        """A copy of the states of these entities, (batch,)."""
+        return self._states[[one.slot for one in held]]
+
+    def put(self, entity: str, state: npt.NDArray[np.void] | np.void, held: Held) -> Held:
+        """Keep a state; the slot of `held` is chosen here."""
+        known = self._held.pop(entity, None)
+        held.slot = known.slot if known is not None else self._take_slot()
+        self._states[held.slot] = state
+        self._held[entity] = held
+        return held
+
+    def drop(self, entity: str) -> None:
+        """Forget an entity; the next point loads it from Redis."""
+        if (held := self._held.pop(entity, None)) is not None:
+            self._free.append(held.slot)
+
+    def _take_slot(self) -> int:
+        if not self._free:
+            self._make_room()
+        return self._free.pop()
+
+    def _make_room(self) -> None:
+        size = len(self._states)
+        if size >= self._max_entities:
+            self.drop(next(iter(self._held)))
+            return
+        grown = min(2 * size, self._max_entities)
+        self._states = np.concatenate([self._states, np.zeros(grown - size, self._states.dtype)])
+        self._free.extend(range(size, grown))

@@ -1,0 +1,130 @@
+"""The batcher: takes whatever has queued while the last batch was scored.
+
+Requests keep their order, so the points of an entity do too. There is no timer: an idle service
+answers at once, a busy one batches by itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from service.errors import GaugewatchError, Overloaded
+from service.stream.messages import Point, Verdict
+
+Answer = TypeVar("Answer")
+Requests = Sequence[Sequence[Point]]
+
+
+@dataclass(frozen=True)
+class _Request:
+    points: Sequence[Point]
+    answer: asyncio.Future[list[Verdict]]
+
+
+class Batcher:
+    """One worker thread, a bounded queue of points in front of it.
+
+    `process` gets the points of several requests and returns, for each request, its verdicts or
+    what stopped it.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Requests], list[list[Verdict] | GaugewatchError]],
+        *,
+        max_queued_points: int,
+        max_batch_points: int,
+    ) -> None:
+        self._process = process
+        self._max_queued_points = max_queued_points
+        self._max_batch_points = max_batch_points
+        self._requests: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="scorer")
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self.queued_points = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._drain())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Answer everything that has queued, then stop."""
+        self._is_closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+        self._worker.shutdown()
+
+    async def submit(self, points: Sequence[Point]) -> list[Verdict]:
+        """Verdicts of one request, in its order. Raises Overloaded when the queue is full."""
+        if self._is_closing:
+            raise Overloaded("the service is stopping; send the request to another, or again")
+        if self.queued_points and self.queued_points + len(points) > self._max_queued_points:
+            raise Overloaded(
+                f"{self.queued_points} points are waiting, {self._max_queued_points} may; "
+                "nothing of this request was kept"
+            )
+        request = _Request(points, asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        self.queued_points += len(points)
+        self._arrived.set()
+        return await request.answer
+
+    async def run(self, action: Callable[[], Answer]) -> Answer:
+        """Run something else on the worker thread, between two batches."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, action)
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while batch := self._take():
+                requests = [request.points for request in batch]
+                try:
+                    answers = await loop.run_in_executor(self._worker, self._process, requests)
+                except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait forever
+                    _fail(batch, error)
+                else:
+                    _answer(batch, answers)
+                self.queued_points -= sum(map(len, requests))
+            if self._is_closing:
+                return
+
+    def _take(self) -> list[_Request]:
+        """The oldest requests, as many as fit a batch, at least one."""
+        batch: list[_Request] = []
+        points = 0
+        while self._requests:
+            points += len(self._requests[0].points)
+            if batch and points > self._max_batch_points:
+                break
+            batch.append(self._requests.popleft())
+        return batch
+
+
+def _answer(batch: list[_Request], answers: list[list[Verdict] | GaugewatchError]) -> None:
+    for request, answer in zip(batch, answers, strict=True):
+        if request.answer.cancelled():
+            continue  # the client has gone; its points are kept all the same
+        if isinstance(answer, GaugewatchError):
+            request.answer.set_exception(answer)
+        else:
+            request.answer.set_result(answer)
+
+
+def _fail(batch: list[_Request], error: Exception) -> None:
+    for request in batch:
+        if not request.answer.cancelled():
+            request.answer.set_exception(error)

@@ -1,0 +1,122 @@
+-- One atomic commit for many entities: everything is checked before the first write, because a
+-- script that fails half-way keeps what it has written.
+--
+-- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts
+-- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, layouts, commits}: numbers and digests
+-- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts of each commit
+-- Reply: one code per commit (service/stream/store.py, Outcome), or GWINVALID and nothing written.
+--
+-- Plain locals instead of a table per commit: the interpreter, not Redis, is what takes the time.
+
+local OK, STALE, OUTDATED = 0, 1, 2
+local call = redis.call
+local epoch, ttl_seconds, alerts_kept, layouts, commits = unpack(cmsgpack.unpack(ARGV[1]))
+local base, is_fresh, is_renewed = {}, {}, {} -- by commit, for those that will be written
+
+-- Rows of a new entity or of a new layout start a ring of their own at slot 0 (`base` is the
+-- sequence number before its first row), so that a ring grows lazily whatever its numbers are.
+local function plan_fresh(i, stored_seq)
+  local seq, row_count, layout, has_snapshot = unpack(commits[i])
+  if seq < stored_seq or row_count < seq - stored_seq then
+    return 'rows are missing before its last row'
+  end
+  if not has_snapshot then return 'a new layout needs a snapshot' end
+  base[i], is_fresh[i], is_renewed[i] = seq - math.min(row_count, layouts[layout][2]), true, true
+end
+
+local function plan_next(i, stored_seq, snapshot_seq, stored_base)
+  local seq, row_count, layout, has_snapshot = unpack(commits[i])
+  if seq - stored_seq ~= row_count then return 'its rows do not follow the stored ones' end
+  if not has_snapshot and seq - snapshot_seq > layouts[layout][2] then
+    return 'the ring no longer reaches back to the snapshot: a new one is needed'
+  end
+  base[i], is_fresh[i] = stored_base, false
+  is_renewed[i] = has_snapshot or call('TTL', KEYS[3 * i - 2]) < ttl_seconds / 2
+end
+
+local function decide(i)
+  local tokens = ARGV[4 * i - 2]
+  local header = call('HMGET', KEYS[3 * i - 2],
+    'token', 'seq', 'epoch', 'layout', 'snapshot_seq', 'base')
+  local token, problem = header[1] or '', nil
+  if token == string.sub(tokens, -16) then return OK end
+  if header[3] and tonumber(header[3]) > epoch then return OUTDATED end
+  if token ~= string.sub(tokens, 1, -17) then return STALE end
+  call('STRLEN', KEYS[3 * i - 1]) -- raises now, not half-way, if the key is not ours
+  if header[4] == layouts[commits[i][3]][3] then
+    problem = plan_next(i, tonumber(header[2]), tonumber(header[5]), tonumber(header[6]))
+  else
+    problem = plan_fresh(i, tonumber(header[2] or 0))
+  end
+  return OK, problem
+end
+
+-- The count outlives trimming; the stream wins if somebody lost the count.
+local function last_alert(key)
+  local last = tonumber(call('GET', KEYS[key + 1]) or 0)
+  local newest = call('XREVRANGE', KEYS[key], '+', '-', 'COUNT', 1)[1]
+  return math.max(last, newest and tonumber(string.match(newest[1], '^%d+')) or 0)
+end
+
+local function write_rows(i)
+  local seq, row_count, layout = unpack(commits[i])
+  local row_bytes, capacity = layouts[layout][1], layouts[layout][2]
+  local rows, ring_key = ARGV[4 * i - 1], KEYS[3 * i - 1]
+  if row_count > capacity then
+    rows, row_count = string.sub(rows, -capacity * row_bytes), capacity
+  end
+  if is_fresh[i] then return call('SET', ring_key, rows) end
+  local slot = (seq - row_count - base[i]) % capacity
+  local head = capacity - slot
+  if row_count <= head then return call('SETRANGE', ring_key, slot * row_bytes, rows) end
+  call('SETRANGE', ring_key, slot * row_bytes, string.sub(rows, 1, head * row_bytes))
+  call('SETRANGE', ring_key, 0, string.sub(rows, head * row_bytes + 1))
+end
+
+local function write_state(i)
+  local header_key, ring_key, snapshot_key = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local seq, _, layout, has_snapshot = unpack(commits[i])
+  local token = string.sub(ARGV[4 * i - 2], -16)
+  if has_snapshot then
+    call('SET', snapshot_key, ARGV[4 * i])
+    call('HSET', header_key, 'token', token, 'seq', seq, 'epoch', epoch,
+      'layout', layouts[layout][3], 'snapshot_seq', seq, 'base', base[i])
+  else
+    call('HSET', header_key, 'token', token, 'seq', seq, 'epoch', epoch)
+  end
+  if is_renewed[i] then
+    call('EXPIRE', header_key, ttl_seconds)
+    call('EXPIRE', ring_key, ttl_seconds)
+    call('EXPIRE', snapshot_key, ttl_seconds)
+  end
+end
+
+local function write_alerts(i, last)
+  local key, lengths, alerts, start = commits[i][5], commits[i][6], ARGV[4 * i + 1], 1
+  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
+  for _, length in ipairs(lengths) do
+    last = last + 1
+    call('XADD', KEYS[key], 'MAXLEN', '~', alerts_kept, string.format('%.0f-0', last),
+      'entity', entity, 'alert', string.sub(alerts, start, start + length - 1))
+    start = start + length
+  end
+  call('SET', KEYS[key + 1], last)
+  return last
+end
+
+local outcomes, last = {}, {}
+for i, commit in ipairs(commits) do
+  local outcome, problem = decide(i)
+  if problem then return redis.error_reply('GWINVALID commit ' .. i .. ': ' .. problem) end
+  local key = commit[5]
+  if key > 0 and base[i] then last[key] = last[key] or last_alert(key) end
+  outcomes[i] = outcome
+end
+for i, commit in ipairs(commits) do
+  if base[i] then
+    write_rows(i)
+    write_state(i)
+    if commit[5] > 0 then last[commit[5]] = write_alerts(i, last[commit[5]]) end
+  end
+end
+return outcomes

@@ -1,0 +1,123 @@
+"""A lane: one bundle at work. Restores its entities from Redis and folds their new points."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from service.scoring.fold import Decided, Fold, Points, States
+from service.scoring.offline import lockstep
+from service.stream.arena import Arena, Held
+from service.stream.explain import alert_of
+from service.stream.rows import Rows, pack, row_dtype
+from service.stream.store import Layout, Store, Stored
+
+IDEMPOTENT_ROWS = 128  # a repeat of one of the last so many points gets its first answer
+MIN_WINDOW_ROWS = 32
+TIMESTAMP = np.dtype("<i8")  # first in every row and every snapshot, whatever the bundle
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """New points of one entity, in order."""
+
+    entity: str
+    held: Held
+    timestamps_ms: npt.NDArray[np.int64]  # (time,)
+    values: npt.NDArray[np.float32]  # (time, dimension) minus the centre, NaN = missing
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A batch of entities after their new points, before the commit."""
+
+    states: States  # (batch,)
+    rows: list[Rows]  # per entity
+    alerts: list[list[bytes]]  # per entity
+
+
+class Lane:
+    """Fold, arena and row layout of one bundle."""
+
+    def __init__(self, fold: Fold, *, max_entities: int) -> None:
+        manifest = fold.bundle.manifest
+        self.fold = fold
+        self.arena = Arena(fold, max_entities=max_entities)
+        self.window = max(manifest.window_length, manifest.memory_horizon, MIN_WINDOW_ROWS)
+        self.row_dtype = row_dtype(fold)
+        self.layout = Layout(
+            self.row_dtype.itemsize, self.window + IDEMPOTENT_ROWS, manifest.digest
+        )
+
+    def entity_index(self, entity: str) -> int:
+        """Row of the entity in the calibration, 0 for the pooled one."""
+        return self.fold.bundle.entity_indices.get(entity, 0)
+
+    def restore(self, store: Store, entities: Sequence[str]) -> list[Held]:
+        """What is held of each entity, after loading and replaying what was not."""
+        absent = [entity for entity in entities if self.arena.get(entity) is None]
+        known: list[tuple[str, Stored]] = []
+        for entity, stored in zip(absent, store.load(absent), strict=True):
+            if stored is not None and stored.layout == self.layout:
+                known.append((entity, stored))
+            else:
+                self._start(entity, stored)
+        self._replay(known)
+        held = [self.arena.get(entity) for entity in entities]
+        return [one for one in held if one is not None]
+
+    def advance(self, arrived: Sequence[Arrived]) -> Advanced:
+        """Fold all new points, one after the other per entity, side by side over entities."""
+        states = self.arena.states([one.held for one in arrived])
+        index = np.array([self.entity_index(one.entity) for one in arrived], np.int64)
+        counts = [len(one.values) for one in arrived]
+        rows = [np.zeros(count, self.row_dtype) for count in counts]
+        alerts: list[list[bytes]] = [[] for _ in arrived]
+        for time, members in lockstep(counts):
+            points = Points(
+                entity_index=index[members],
+                timestamps_ms=np.array([arrived[m].timestamps_ms[time] for m in members]),
+                values=np.stack([arrived[m].values[time] for m in members]),
+            )
+            states[members], verdicts = self.fold.step(states[members], points)
+            packed = np.zeros(len(members), self.row_dtype)
+            pack(packed, points, verdicts, center=self._center(points.entity_index))
+            for position, member in enumerate(members):
+                rows[member][time] = packed[position]
+            tells = (verdicts.transition > 0) & (points.entity_index > 0)  # calibrating is silent
+            for position in np.flatnonzero(tells).tolist():
+                entity, row = arrived[members[position]].entity, packed[position]
+                alert = alert_of(self.fold, entity, verdicts, position=position, row=row)
+                alerts[members[position]].append(alert)
+        return Advanced(states, rows, alerts)
+
+    def _center(self, entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return self.fold.bundle.calibration.center[entity_index]
+
+    def _start(self, entity: str, stored: Stored | None) -> None:
+        """A fresh state; after a change of bundle the entity keeps its place in the log."""
+        state = self.fold.fresh(np.array([self.entity_index(entity)], np.int64))
+        held = Held(slot=-1)
+        if stored is not None:
+            newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
+            held.token, held.seq = stored.token, stored.seq
+            held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
+            held.needs_snapshot = True
+        self.arena.put(entity, state[0], held)
+
+    def _replay(self, known: Sequence[tuple[str, Stored]]) -> None:
+        """Snapshot + rows since, through the fold. What was decided is read, not decided again."""
+        if not known:
+            return
+        states = np.concatenate([self.fold.decode(stored.snapshot) for _, stored in known])
+        logs = [np.frombuffer(stored.rows, self.row_dtype) for _, stored in known]
+        index = np.array([self.entity_index(entity) for entity, _ in known], np.int64)
+        for time, members in lockstep([len(log) for log in logs]):
+            rows = np.array([logs[m][time] for m in members], self.row_dtype)
+            points = Points(index[members], rows["timestamp_ms"], rows["values"])
+            decided = Decided(rows["is_flagged"], rows["score"], rows["severity"])
+            states[members], _ = self.fold.step(states[members], points, decided)
+        for (entity, stored), state in zip(known, states, strict=True):
+            newest = int(state["entity"]["timestamp_ms"])
+            self.arena.put(entity, state, Held(-1, stored.token, stored.seq, newest))

@@ -1,0 +1,79 @@
+"""Which bundle scores which entity."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.errors import BadPoints, BundleInvalid, UnknownBundle
+from service.scoring.bundle import find_bundles, load_bundle
+from service.scoring.fold import Fold
+from service.stream.messages import Point
+
+MAX_ERRORS_LISTED = 100
+
+
+class Models:
+    """The current version of every bundle in a folder, opened.
+
+    An entity is scored by the bundle that was trained on it, any other entity by the default.
+    """
+
+    def __init__(self, folder: Path, *, default: str | None, budget: float | None = None) -> None:
+        bundles = [load_bundle(path) for path in find_bundles(folder)]
+        if not bundles:
+            raise UnknownBundle(f"expected bundles in {folder.absolute()}, found none")
+        self.folds: Mapping[str, Fold] = {
+            bundle.manifest.name: Fold(bundle, budget=budget) for bundle in bundles
+        }
+        if default is not None and default not in self.folds:
+            raise UnknownBundle(f"default bundle {default!r} is not one of {sorted(self.folds)}")
+        self._default = default
+        self._by_entity: dict[str, str] = {}
+        for name, fold in self.folds.items():
+            self._claim(name, fold.bundle.manifest.entities)
+
+    def name_of(self, entity: str) -> str:
+        """Name of the bundle that scores `entity`; raises UnknownBundle."""
+        name = self._by_entity.get(entity, self._default)
+        if name is None:
+            raise UnknownBundle("no bundle was trained on this entity and there is no default")
+        return name
+
+    def fold_of(self, entity: str) -> Fold:
+        """The opened bundle that scores `entity`; raises UnknownBundle."""
+        return self.folds[self.name_of(entity)]
+
+    def check(self, points: Sequence[Point]) -> None:
+        """Raise BadPoints, listing every point that does not fit the bundle of its entity."""
+        errors: list[Mapping[str, Any]] = []
+        for index, point in enumerate(points):
+            if (problem := self._problem(point)) is not None:
+                errors.append({"index": index, **problem})
+        if errors:
+            raise BadPoints(
+                f"{len(errors)} of {len(points)} points do not fit the bundle of their entity; "
+                "nothing was kept",
+                errors=errors[:MAX_ERRORS_LISTED],
+            )
+
+    def _problem(self, point: Point) -> dict[str, str] | None:
+        try:
+            manifest = self.fold_of(point.entity).bundle.manifest
+        except UnknownBundle as error:
+            return {"code": error.code, "detail": error.detail}
+        expected, came = len(manifest.dimensions), len(point.values)
+        if isinstance(point.values, dict):
+            unknown = [name for name in point.values if name not in manifest.dimensions]
+            if not unknown:
+                return None
+            detail = f"{len(unknown)} names are not dimensions of bundle {manifest.name!r}"
+            return {"code": "unknown_dimension", "detail": detail}
+        if expected == came:
+            return None
+        detail = f"expected {expected} values for bundle {manifest.name!r}, came {came}"
+        return {"code": "wrong_dimension_count", "detail": detail}
+
+    def _claim(self, name: str, entities: Sequence[str]) -> None:
+        for entity in entities:
+            if (other := self._by_entity.setdefault(entity, name)) != name:
+                raise BundleInvalid(f"entity {entity!r} belongs to two bundles: {other}, {name}")

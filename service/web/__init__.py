@@ -1,0 +1,1 @@
+"""Faces: translation between HTTP and the stream floor, no decisions."""

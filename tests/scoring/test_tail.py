@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from scipy import stats
+
+from service.scoring.tail import (
+    MAX_P0,
+    MIN_P0,
+    cluster_maxima,
+    fit_pareto,
+    fit_tail,
+    surprisal,
+    threshold_surprisal,
+)
+from tests import reference
+
+
+@pytest.mark.parametrize("shape", [0.0, 0.15, 0.3])
+def test_pareto_fit_recovers_its_parameters(shape: float) -> None:
+    excesses = stats.genpareto.rvs(shape, scale=2.0, size=4000, random_state=3)
+    found_shape, found_scale = fit_pareto(excesses)
+    assert found_shape == pytest.approx(shape, abs=0.06)
+    assert found_scale == pytest.approx(2.0, rel=0.08)
+
+
+def test_pareto_fit_is_as_likely_as_scipys() -> None:
+    excesses = stats.genpareto.rvs(0.2, scale=0.5, size=300, random_state=5)
+    shape, scale = fit_pareto(excesses)
+    theirs = stats.genpareto.fit(excesses, floc=0)
+    ours = stats.genpareto.logpdf(excesses, shape, 0, scale).sum()
+    assert ours >= stats.genpareto.logpdf(excesses, *theirs).sum() - 0.01
+
+
+def test_a_short_tail_is_given_no_end() -> None:
+    uniform = np.random.default_rng(1).uniform(size=500)
+    shape, _ = fit_pareto(uniform)
+    assert shape == 0.0
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-5, 60))
+def test_surprisal_equals_the_slow_version(seed: int, value: float) -> None:
+    aggregates = np.random.default_rng(seed).gamma(2.0, 2.0, size=700)
+    tail = fit_tail(aggregates)
+    found = surprisal(np.array([value]), tail.knots[None], tail.constants[None])[0]
+    assert found == pytest.approx(
+        reference.surprisal(value, tail.knots.tolist(), tail.constants.tolist()), abs=1e-9
+    )
+
+
+def test_surprisal_never_falls_when_the_aggregate_grows() -> None:
+    aggregates = np.random.default_rng(2).gamma(2.0, 2.0, size=5000)
+    tail = fit_tail(aggregates)
+    grid = np.linspace(-1, 200, 5000)
+    levels = surprisal(grid, np.tile(tail.knots, (5000, 1)), np.tile(tail.constants, (5000, 1)))
+    assert (np.diff(levels) >= -1e-12).all()
+
+
+def test_the_promised_share_of_points_is_exceeded() -> None:
+    generator = np.random.default_rng(4)
+    tail = fit_tail(generator.gamma(2.0, 2.0, size=20_000))
+    later = generator.gamma(2.0, 2.0, size=200_000)
+    levels = surprisal(later, tail.knots[None], tail.constants[None])
+    for p in (0.1, 0.01, 0.001):
+        assert (levels > -np.log(p)).mean() == pytest.approx(p, rel=0.35)
+
+
+def test_a_constant_aggregate_gets_a_finite_tail() -> None:
+    tail = fit_tail(np.ones(500))
+    levels = surprisal(np.array([0.0, 1.0, 2.0]), tail.knots[None], tail.constants[None])
+    assert np.isfinite(levels).all()
+    assert levels[0] <= levels[1] < levels[2]
+
+
+def test_exceedances_close_together_are_one_cluster() -> None:
+    aggregates = np.array([0, 9, 0, 0, 7, 0, 0, 0, 0, 0, 0, 8, 0], float)
+    assert cluster_maxima(aggregates, aggregates > 5).tolist() == [9.0, 8.0]
+    assert cluster_maxima(aggregates, aggregates > 50).tolist() == []
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-3, 1e3), st.floats(1, 1e5))
+def test_the_threshold_follows_the_budget_within_its_bounds(
+    budget: float, kappa: float, period: float
+) -> None:
+    found = threshold_surprisal(np.array([kappa]), budget=budget, period_seconds=period)[0]
+    p0 = min(max(kappa * budget * period / 86_400, MIN_P0), MAX_P0)
+    assert found == pytest.approx(-np.log(p0))

@@ -1,0 +1,134 @@
+"""The measures again, slow and obvious: one loop per word of their definitions."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from trainer.measures import BoolArray, FloatArray
+
+
+def events_of(label: BoolArray) -> list[tuple[int, int]]:
+    events = []
+    start = None
+    for time, is_labelled in enumerate([*label.tolist(), False]):
+        if is_labelled and start is None:
+            start = time
+        if not is_labelled and start is not None:
+            events.append((start, time - 1))
+            start = None
+    return events
+
+
+def average_precision(label: BoolArray, score: FloatArray) -> float:
+    area = previous = 0.0
+    for threshold in sorted(set(score.tolist()), reverse=True):
+        alarm = score >= threshold
+        recall = (alarm & label).sum() / label.sum()
+        area += (recall - previous) * (alarm & label).sum() / alarm.sum()
+        previous = recall
+    return float(area)
+
+
+def f1(precision: float, recall: float) -> float:
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def oracle_f1(label: BoolArray, score: FloatArray) -> float:
+    best = 0.0
+    for threshold in score:
+        alarm = score >= threshold
+        hits = (alarm & label).sum()
+        best = max(best, f1(hits / alarm.sum(), hits / label.sum()))
+    return float(best)
+
+
+def event_recall(label: BoolArray, flags: BoolArray) -> float:
+    events = events_of(label)
+    return sum(any(flags[s : e + 1]) for s, e in events) / len(events)
+
+
+def composite_f1(label: BoolArray, flags: BoolArray) -> float:
+    precision = (flags & label).sum() / flags.sum() if flags.any() else 0.0
+    return f1(precision, event_recall(label, flags))
+
+
+def oracle_composite_f1(label: BoolArray, score: FloatArray) -> float:
+    return max(composite_f1(label, score >= threshold) for threshold in score)
+
+
+def soft_label(label: BoolArray, width: int) -> FloatArray:
+    soft = label.astype(float)
+    for start, end in events_of(label):
+        for time in range(len(label)):
+            distance = max(start - time, time - end)
+            if 0 < distance <= width // 2:
+                soft[time] += math.sqrt(1 - distance / width)
+    return np.minimum(soft, 1.0)
+
+
+def widened_events(label: BoolArray, width: int) -> list[list[int]]:
+    """The times of every event with its surroundings; those that share a time are one."""
+    groups: list[list[int]] = []
+    for start, end in events_of(label):
+        times = [t for t in range(start - width // 2, end + width // 2 + 1) if 0 <= t < len(label)]
+        if groups and groups[-1][-1] >= times[0]:
+            groups[-1] = sorted({*groups[-1], *times})
+        else:
+            groups.append(times)
+    return groups
+
+
+def vus_pr(label: BoolArray, score: FloatArray, *, width: int, thresholds: int) -> float:
+    descending = sorted(score.tolist(), reverse=True)
+    ranks = [int(rank) for rank in np.linspace(0, len(score) - 1, thresholds)]
+    areas = []
+    for w in range(width + 1):
+        soft, groups = soft_label(label, w), widened_events(label, w)
+        area = previous = 0.0
+        for rank in ranks:
+            alarm = score >= descending[rank]
+            hits = sum(soft[alarm])
+            positives = (label.sum() + label.sum() + sum(soft[alarm & ~label])) / 2
+            touched = sum(any(alarm[group]) for group in groups) / len(groups)
+            recall = min(hits / positives, 1.0) * touched
+            area += (recall - previous) * hits / alarm.sum()
+            previous = recall
+        areas.append(area)
+    return float(np.mean(areas))
+
+
+def false_episodes(label: BoolArray, flags: BoolArray, *, gap: int) -> int:
+    bridged = flags.copy()
+    alarms = np.flatnonzero(flags)
+    for earlier, later in pairwise(alarms):
+        if later - earlier - 1 <= gap:
+            bridged[earlier:later] = True
+    return sum(not any(label[start : end + 1]) for start, end in events_of(bridged))
+
+
+def median_delay(label: BoolArray, flags: BoolArray) -> float:
+    delays = []
+    for start, end in events_of(label):
+        alarms = [time for time in range(start, end + 1) if flags[time]]
+        if alarms:
+            delays.append(alarms[0] - start)
+    return float(np.median(delays)) if delays else math.nan
+
+
+def ranking(blame: FloatArray) -> list[int]:
+    return sorted(range(len(blame)), key=lambda dimension: (-blame[dimension], dimension))
+
+
+def hit_rate(blame: FloatArray, culprits: Sequence[int], *, percent: int) -> float:
+    top = ranking(blame)[: math.floor(percent * len(culprits) / 100)]
+    return len(set(top) & set(culprits)) / len(culprits)
+
+
+def ndcg(blame: FloatArray, culprits: Sequence[int]) -> float:
+    gain = best = 0.0
+    for place, dimension in enumerate(ranking(blame)[: len(culprits)], start=1):
+        gain += (dimension in culprits) / math.log2(place + 1)
+        best += 1 / math.log2(place + 1)
+    return gain / best

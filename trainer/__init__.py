@@ -1,0 +1,1 @@
+"""The trainer: fits models with PyTorch and leaves them behind as bundles."""

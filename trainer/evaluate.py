@@ -1,0 +1,160 @@
+"""Evaluation: what a row of a table answered on labelled series, measured the same for every row.
+
+Points a bundle did not score (NaN: warming up) are cut out for every row, as though the series
+did not have them: labels, scores and flags are joined over the cut, a segment without any scored
+point does not count, and a delay counts scored points only. For attribution the contributions of a
+labelled segment are averaged over its scored points, whether the segment was detected or not;
+segments without known culprits do not count. Every entity is measured alone, and entities are then
+averaged: each counts once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from service.scoring.offline import Scored
+from service.scoring.series import Segment, Series
+from trainer.datasets import Halves
+from trainer.floors import Answers, floors
+from trainer.measures import (
+    BoolArray,
+    FloatArray,
+    average_precision,
+    composite_f1,
+    event_recall,
+    false_episodes,
+    hit_rate,
+    median_delay,
+    ndcg,
+    oracle_composite_f1,
+    oracle_f1,
+    rc_top,
+    vus_pr,
+)
+
+SECONDS_PER_DAY = 86_400.0
+RC_TOP = 3
+
+Measures = dict[str, float]
+
+
+def measure(
+    series: Series, answers: Answers, *, period_seconds: float, is_scored: BoolArray | None = None
+) -> Measures:
+    """Every measure that is defined for these answers; none without labels.
+
+    `is_scored` (time,) says which points count, those with a score if not given.
+    """
+    if series.label is None:
+        return {}
+    kept = np.isfinite(answers.score) if is_scored is None else is_scored
+    label, score = series.label[kept], answers.score[kept]
+    measures = {
+        "average_precision": average_precision(label, score),
+        "vus_pr": vus_pr(label, score),
+        "oracle_f1": oracle_f1(label, score),
+        "oracle_composite_f1": oracle_composite_f1(label, score),
+    }
+    if answers.is_anomaly is not None:
+        measures |= _decisions(label, answers.is_anomaly[kept], period_seconds=period_seconds)
+    measures |= _attribution(series.segments, answers.contribution, kept)
+    return {name: value for name, value in measures.items() if np.isfinite(value)}
+
+
+def _decisions(label: BoolArray, flags: BoolArray, *, period_seconds: float) -> Measures:
+    days = len(label) * period_seconds / SECONDS_PER_DAY
+    return {
+        "composite_f1": composite_f1(label, flags),
+        "event_recall": event_recall(label, flags),
+        "false_episodes_per_day": false_episodes(label, flags) / days if days else float("nan"),
+        "median_delay_points": median_delay(label, flags),
+    }
+
+
+def _attribution(
+    segments: Sequence[Segment], contribution: FloatArray, kept: BoolArray
+) -> Measures:
+    known = []
+    for segment in segments:
+        rows = contribution[segment.start : segment.end + 1][kept[segment.start : segment.end + 1]]
+        if segment.dimensions and len(rows):
+            known.append((rows.mean(axis=0), segment.dimensions))
+    if not known:
+        return {}
+    columns = {
+        "hit_rate_100": [hit_rate(blame, guilty, percent=100) for blame, guilty in known],
+        "hit_rate_150": [hit_rate(blame, guilty, percent=150) for blame, guilty in known],
+        f"rc_top_{RC_TOP}": [rc_top(blame, guilty, count=RC_TOP) for blame, guilty in known],
+        "ndcg_100": [ndcg(blame, guilty) for blame, guilty in known],
+    }
+    return {name: float(np.mean(values)) for name, values in columns.items()}
+
+
+def mean_over_entities(measures: Sequence[Measures]) -> Measures:
+    """Mean of each measure over the entities for which it is defined."""
+    names = dict.fromkeys(chain.from_iterable(measures))
+    return {name: float(np.mean([m[name] for m in measures if name in m])) for name in names}
+
+
+# ---- a bundle on its data
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a bundle answered on series, and its measures beside those of the floors."""
+
+    series: tuple[Series, ...]
+    scored: tuple[Scored, ...]
+    entities: tuple[dict[str, Measures], ...]  # per series: row -> measures; empty: no labels
+
+    @property
+    def rows(self) -> dict[str, Measures]:
+        """Row -> measures, mean over entities; a row nobody could measure is left out."""
+        names = dict.fromkeys(chain.from_iterable(self.entities))
+        means = {
+            name: mean_over_entities([e[name] for e in self.entities if name in e])
+            for name in names
+        }
+        return {name: measures for name, measures in means.items() if measures}
+
+
+def evaluate(
+    halves: Halves,
+    scored: Sequence[Scored],
+    *,
+    period_seconds: float,
+    untrained: Sequence[Scored] | None = None,
+) -> Evaluation:
+    """Measure the scored test half of every entity beside its floors.
+
+    Rows: `score` and `severity` of the bundle, `untrained` (the score of a bundle with the same
+    views around a network that never learned), and the floors, where a training half is known.
+    """
+    trained_on = {one.entity: one for one in halves.train}
+    entities = []
+    for position, (one, own) in enumerate(zip(halves.test, scored, strict=True)):
+        rows = {"score": _decided(own), "severity": Answers(own.severity, _blame(own))}
+        if untrained is not None:
+            rows["untrained"] = _decided(untrained[position])
+        if one.entity in trained_on:
+            rows |= floors(trained_on[one.entity], one)
+        is_scored = np.isfinite(own.score)
+        if untrained is not None:
+            is_scored &= np.isfinite(untrained[position].score)
+        entities.append(
+            {
+                name: measure(one, row, period_seconds=period_seconds, is_scored=is_scored)
+                for name, row in rows.items()
+            }
+        )
+    return Evaluation(tuple(halves.test), tuple(scored), tuple(entities))
+
+
+def _decided(scored: Scored) -> Answers:
+    return Answers(scored.score, _blame(scored), scored.is_anomaly)
+
+
+def _blame(scored: Scored) -> FloatArray:
+    return scored.contribution.astype(np.float64)
