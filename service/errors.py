@@ -19,7 +19,7 @@ GaugewatchError
 └── TrainingFailed              500  the trainer cannot go on
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -30,10 +30,10 @@ class GaugewatchError(Exception):
     code = "internal"
     retry_after_seconds: int | None = None
 
-    def __init__(self, detail: str, *, errors: list[Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.errors = errors or []
+        self.errors = list(errors)
 
 
 class BadInput(GaugewatchError):

@@ -27,17 +27,17 @@ class Config(BaseModel):
     pca_components: PositiveInt | None = Field(default=None, description="None: dimensions / 8")
 
     # the optimiser
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=4e-3, gt=0)
     l2: float = Field(default=1e-4, ge=0)
     gradient_norm: float = Field(default=10.0, gt=0)
     lanes: PositiveInt = 64
     tbptt_steps: PositiveInt = 50
     reset_probability: float = Field(default=0.05, ge=0, le=1, description="per lane and chunk")
-    epochs: int = Field(default=60, ge=0, description="0: the untrained network")
+    epochs: int = Field(default=36, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=25, description="updates per epoch")
-    patience: PositiveInt = Field(default=12, description="epochs without a better validation loss")
+    patience: PositiveInt = Field(default=10, description="epochs without a better validation loss")
     beta_epochs: int = Field(default=5, ge=0, description="the KL weight grows 0 -> 1 over these")
-    threads: PositiveInt = 2
+    threads: PositiveInt = Field(default=1, description="small matrices gain nothing from two")
 
     # the split of every series, in time order: fit | validation | calibration
     calibration_share: float = Field(default=0.3, gt=0, lt=1)
@@ -59,6 +59,7 @@ _PRESETS: dict[Preset, dict[str, object]] = {
         "learning_rate": 2e-3,
         "epochs": 120,
         "patience": 20,
+        "threads": 2,
     },
     # Su et al., KDD 2019, section 4.3
     "paper": {
@@ -68,7 +69,9 @@ _PRESETS: dict[Preset, dict[str, object]] = {
         "latent": 3,
         "flows": 20,
         "learning_rate": 1e-3,
+        "epochs": 60,
         "tbptt_steps": 100,
+        "threads": 2,
     },
 }
 

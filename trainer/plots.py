@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
+from PIL import Image
 
 from service.scoring.series import Series
 from trainer.measures import BoolArray, FloatArray, IntArray, runs
@@ -15,6 +17,7 @@ from trainer.measures import BoolArray, FloatArray, IntArray, runs
 TRUE, MODEL, ALARM, LABEL, QUIET = "#1f5fa8", "#e08214", "#c0282d", "#f4c7b8", "#8a8f98"
 BLAME = LinearSegmentedColormap.from_list("blame", ["#ffffff", "#fbd9b5", "#e08214", "#7a1f12"])
 DOTS_PER_INCH = 100
+COLORS = 96  # of a picture file
 BINS = 1500  # points drawn of a long timeline; each shows the extremes of its bin
 FLOOR = 1e-2  # of a score on a log axis
 
@@ -34,6 +37,12 @@ class Close:
         stamps = self.series.timestamps_ms
         return np.asarray((stamps[self.rows] - stamps[self.incident[0]]) / 60_000.0)
 
+    @property
+    def length_minutes(self) -> float:
+        """From the first to the last row of the incident."""
+        first, last = self.series.timestamps_ms[list(self.incident)]
+        return float(last - first) / 60_000.0
+
 
 def plot_loss(path: Path, epochs: Sequence[dict[str, float]], *, best_epoch: int) -> None:
     """Training and validation loss of every epoch, and the epoch whose weights were kept."""
@@ -44,7 +53,7 @@ def plot_loss(path: Path, epochs: Sequence[dict[str, float]], *, best_epoch: int
     axes.plot(at, validation, color=MODEL, label="validation (held out)")
     if best_epoch:
         axes.axvline(best_epoch, color=QUIET, linestyle="--", label=f"kept: epoch {best_epoch}")
-    axes.set(xlabel="epoch", ylabel="negative lower bound, nats per point")
+    axes.set(xlabel="epoch", ylabel="loss, nats per point")
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -77,7 +86,8 @@ def plot_expected(path: Path, close: Close, expected: FloatArray, *, band: Float
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for axes, dimension in zip(panels, shown, strict=True):
         model = expected[close.rows, dimension]
-        _shade_incident(axes, close)
+        _shade_labels(axes, close)
+        _mark_incident(axes, close)
         half = band[dimension]
         usual = f"expected ± {half:.3g} (99 % of held-out points)"
         axes.fill_between(
@@ -108,9 +118,7 @@ def plot_contributions(
     labels = [f"{'● ' if d in culprits else ''}{names[d]}" for d in shown]
     axes.set_yticks(np.arange(len(shown)) + 0.5, labels=labels, fontsize=7)
     axes.invert_yaxis()
-    for edge in close.incident:
-        minute = close.series.timestamps_ms[edge] - close.series.timestamps_ms[close.incident[0]]
-        axes.axvline(minute / 60_000.0, color=ALARM, linewidth=1, linestyle="--")
+    _mark_incident(axes, close)
     axes.set_xlabel("minutes since the incident opened (dashed: opened, resolved)")
     figure.colorbar(image, ax=axes, label="contribution", pad=0.01)
     _save(figure, path)
@@ -143,11 +151,17 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 def _clean(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_fontsize(9)
+    axes.yaxis.label.set_fontsize(9)
 
 
 def _save(figure: Figure, path: Path) -> None:
+    """Write with few colours: a plot has few, and the bundle travels with its report."""
+    picture = BytesIO()
     # without the library's version in it, equal arrays give equal files
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(picture, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    with Image.open(picture) as image:
+        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _elapsed(series: Series) -> tuple[FloatArray, str]:
@@ -163,14 +177,12 @@ def _extremes(values: FloatArray) -> IntArray:
     """Rows of the lowest and highest value of each of `BINS` bins, in order; all when few."""
     if len(values) <= 2 * BINS:
         return np.arange(len(values))
-    edges = np.linspace(0, len(values), BINS + 1).astype(np.int64)
     known = np.nan_to_num(values, nan=-np.inf)
-    chosen = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        chosen += sorted(
-            {start + int(known[start:end].argmin()), start + int(known[start:end].argmax())}
-        )
-    return np.array(chosen)
+    starts = np.linspace(0, len(values), BINS + 1).astype(np.int64)[:-1]
+    bins = np.split(known, starts[1:])
+    lowest = starts + [int(part.argmin()) for part in bins]
+    highest = starts + [int(part.argmax()) for part in bins]
+    return np.unique(np.concatenate([lowest, highest]))
 
 
 def _shade(axes: Axes, times: FloatArray, flags: BoolArray, color: str, name: str) -> None:
@@ -182,12 +194,18 @@ def _shade(axes: Axes, times: FloatArray, flags: BoolArray, color: str, name: st
         axes.axvspan(middle - half, middle + half, color=color, lw=0, label=label)
 
 
-def _shade_incident(axes: Axes, close: Close) -> None:
-    """The labelled points, and dashed lines where the incident opened and ended."""
+def _shade_labels(axes: Axes, close: Close) -> None:
     minutes = close.minutes
-    if close.series.label is not None:
-        step = float(np.median(np.diff(minutes)))
-        for start, end in runs(close.series.label[close.rows]):
-            axes.axvspan(minutes[start] - step / 2, minutes[end] + step / 2, color=LABEL, lw=0)
-    for edge in close.incident:
-        axes.axvline(minutes[edge - close.rows.start], color=ALARM, linewidth=1, linestyle="--")
+    if close.series.label is None:
+        return
+    half = float(np.median(np.diff(minutes))) / 2.0
+    for start, end in runs(close.series.label[close.rows]):
+        axes.axvspan(
+            minutes[start] - half, minutes[end] + half, color=LABEL, alpha=0.6, lw=0, zorder=0
+        )
+
+
+def _mark_incident(axes: Axes, close: Close) -> None:
+    for minute in (0.0, close.length_minutes):
+        axes.axvline(minute, color=ALARM, linewidth=1, linestyle="--")
+    axes.set_xlim(close.minutes[0], close.minutes[-1])

@@ -123,7 +123,7 @@ class Training:
         if math.isfinite(value):
             return value
         terms = {} if evidence is None else evidence._asdict()
-        culprits = [name for name, term in terms.items() if not math.isfinite(float(term))]
+        culprits = [name for name, term in terms.items() if not bool(term.isfinite())]
         if evidence is None:
             term = "the validation loss"
         elif culprits:

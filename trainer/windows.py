@@ -84,8 +84,9 @@ def stretches(series: Series, part: slice) -> list[slice]:
 class Lanes:
     """An endless supply of chunks (lane, step, dimension); each lane walks along one stretch.
 
-    A lane that comes to the end of its stretch, or by chance, jumps to a random place of a random
-    stretch (longer ones more often) and says so, that its state be started over.
+    A lane that comes to the end of its stretch goes on near the beginning of the next one, so that
+    all rows are seen equally often; by chance it jumps anywhere. Either way it says that its state
+    is to start over.
     """
 
     def __init__(self, pieces: Sequence[Rows], config: Config) -> None:
@@ -97,12 +98,12 @@ class Lanes:
         self._rows = np.concatenate(usable)
         lengths = np.array([len(piece) for piece in usable])
         self._stops = np.cumsum(lengths)
-        starts = self._stops - lengths
+        self._starts = self._stops - lengths
         # every row from which a whole chunk stays inside its stretch
         self._places = np.concatenate(
             [
                 np.arange(start, stop - self._steps + 1)
-                for start, stop in zip(starts, self._stops, strict=True)
+                for start, stop in zip(self._starts, self._stops, strict=True)
             ]
         )
         self._at = self._random.choice(self._places, config.lanes)
@@ -116,13 +117,16 @@ class Lanes:
         return torch.from_numpy(chunk), torch.from_numpy(is_fresh)
 
     def _advance(self) -> None:
-        stop = self._stops[np.searchsorted(self._stops, self._at, side="right")]
-        following = self._at + self._steps
-        is_over = following + self._steps > stop
+        piece = np.searchsorted(self._stops, self._at, side="right")
+        going_on = self._at + self._steps
+        is_over = going_on + self._steps > self._stops[piece]
         by_chance = self._random.random(len(self._at)) < self._reset_probability
-        self._is_fresh = is_over | by_chance
         anywhere = self._random.choice(self._places, len(self._at))
-        self._at = np.where(self._is_fresh, anywhere, following)
+        following = (piece + 1) % len(self._stops)
+        room = self._stops[following] - self._starts[following] - self._steps + 1
+        beginning = self._starts[following] + self._random.integers(np.minimum(room, self._steps))
+        self._at = np.where(by_chance, anywhere, np.where(is_over, beginning, going_on))
+        self._is_fresh = is_over | by_chance
 
 
 def in_batches(pieces: Sequence[Rows], *, steps: int) -> list[torch.Tensor]:

@@ -1,0 +1,37 @@
+"""The command line: `gaugewatch serve | demo | simulate | replay | watch | score`."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from service.cli import demo, replay, score, serve, simulate, watch
+from service.errors import BadInput, GaugewatchError
+
+app = typer.Typer(
+    help="Streaming anomaly detection: which entity, how sure, and which dimensions are to blame.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+app.command("replay")(replay.replay)
+app.command("watch")(watch.watch)
+app.command("score")(score.score)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line, and exit code 2 for bad input, else 1."""
+    try:
+        app()
+    except GaugewatchError as error:
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(f"[bold red]error[/] ({error.code}): {error.detail}", highlight=False)
+        sys.exit(2 if isinstance(error, BadInput) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+__all__ = ["app", "main"]

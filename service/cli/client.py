@@ -1,0 +1,96 @@
+"""A client of the service: posts points until they are acknowledged, listens to alerts."""
+
+import http.client
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from websockets.asyncio.client import connect
+
+from service.errors import BadInput, GaugewatchError, StoreUnavailable
+from service.stream.messages import Alert, Point, Verdict
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class _Verdicts(msgspec.Struct):
+    verdicts: list[Verdict]
+
+
+class _Frame(msgspec.Struct):
+    """One message of the alert websocket."""
+
+    cursor: str = ""
+    alert: Alert | None = None
+    gap: dict[str, int] | None = None
+
+
+class Client:
+    """One kept connection. Repeats a request that got no answer: no point is scored twice."""
+
+    def __init__(self, url: str, *, key: str | None = None, patience_seconds: float = 30.0) -> None:
+        self._url = urlsplit(url)
+        if self._url.scheme != "http" or not self._url.hostname:
+            raise BadInput(f"expected a URL like {DEFAULT_URL}, came {url!r}")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._patience_seconds = patience_seconds
+        self._connection = http.client.HTTPConnection(
+            self._url.hostname, self._url.port or 80, timeout=patience_seconds
+        )
+
+    def post(self, points: Sequence[Point]) -> list[Verdict]:
+        """Verdicts of these points. Waits out a 503; raises what any other problem says."""
+        body = msgspec.json.encode({"points": points})
+        answer = self._request("POST", "/v1/points", body)
+        return msgspec.json.decode(answer, type=_Verdicts).verdicts
+
+    def get(self, path: str) -> Any:
+        """JSON of a route."""
+        return json.loads(self._request("GET", path, None))
+
+    async def alerts(self, *, after: str | None = None) -> AsyncIterator[tuple[str, Alert | int]]:
+        """Cursor and alert, or cursor and the number of alerts that are gone, as they come."""
+        query = f"after={after}" if after else ""
+        address = urlunsplit(("ws", self._url.netloc, "/v1/alerts", query, ""))
+        async with connect(address, additional_headers=self._headers) as socket:
+            async for message in socket:
+                frame = msgspec.json.decode(message, type=_Frame)
+                if frame.alert is not None:
+                    yield frame.cursor, frame.alert
+                elif frame.gap is not None:
+                    yield frame.cursor, frame.gap["missed"]
+
+    def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+        deadline = time.monotonic() + self._patience_seconds
+        headers = self._headers | ({"Content-Type": "application/json"} if body else {})
+        while True:
+            try:
+                self._connection.request(method, path, body, headers)
+                response = self._connection.getresponse()
+                answer = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                problem: GaugewatchError = StoreUnavailable(f"no answer from the service: {error}")
+            else:
+                if response.status < 300:
+                    return answer
+                problem = _problem(response.status, answer)
+                if response.status not in (429, 503):
+                    raise problem
+            if time.monotonic() > deadline:
+                raise problem
+            time.sleep(0.2)
+
+
+def _problem(status: int, body: bytes) -> GaugewatchError:
+    try:
+        problem = json.loads(body)
+        detail = f"{problem['detail']} ({problem['code']})"
+        errors = problem.get("errors", [])
+    except (ValueError, KeyError, TypeError):
+        detail, errors = f"HTTP {status}", []
+    kind = BadInput if 400 <= status < 500 else GaugewatchError
+    return kind("; ".join([detail, *(str(error) for error in errors[:3])]))

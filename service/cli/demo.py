@@ -1,0 +1,152 @@
+"""`gaugewatch demo`: a simulated fleet with real faults through a real service, on this machine."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from websockets.exceptions import ConnectionClosed
+
+from service.cli.client import Client
+from service.cli.tally import Tally, summary
+from service.cli.watch import line_of
+from service.errors import GaugewatchError
+from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
+from service.stream.messages import Alert, Point
+
+FLEET_SEED = 0  # the fleet that the shipped bundle `simulated-fleet` was trained on
+ENTITIES = 8
+FAULTS_PER_ENTITY = 3
+POINTS = 720
+FIRST_SEED = 1_000  # never the training stretch
+START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+STEPS_PER_SECOND = 10.0
+START_SECONDS = 30.0
+
+
+def demo(
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="One stretch, then a summary.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of noise and faults.")] = FIRST_SEED,
+    bundles: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("exported_models"),
+) -> None:
+    """Serve, stream a simulated fleet with faults, and show alerts with their causes."""
+    console = Console(stderr=no_wait, soft_wrap=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="gaugewatch-") as folder,
+        _service(bundles, Path(folder)) as url,
+    ):
+        console.print(f"[bold]Gaugewatch[/] listens at {url}, metrics at {url}/metrics")
+        console.print(f"{ENTITIES} simulated machines, 24 dimensions each; faults are on their way")
+        found = asyncio.run(_stream(Client(url), console, seed=seed, is_endless=not no_wait))
+    typer.echo(json.dumps(found))
+    if not (found["scored"] and found["faults_found"]):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _service(bundles: Path, folder: Path) -> Iterator[str]:
+    """A service of its own on a free port, on the embedded Valkey; gone when we are."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
+    command += ["--bundles", str(bundles), "--data-directory", str(folder / "valkey")]
+    with (folder / "service.log").open("w+") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, Path(log.name))
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(GaugewatchError):
+            Client(url, patience_seconds=0.5).get("/readyz")
+            return
+        time.sleep(0.1)
+    raise GaugewatchError(f"the service did not start:\n{log.read_text()[-2000:]}")
+
+
+async def _stream(
+    client: Client, console: Console, *, seed: int, is_endless: bool
+) -> dict[str, float | None]:
+    tally = Tally()
+    listening = asyncio.create_task(_listen(client, console, tally))
+    fleets: list[list[SimulatedEntity]] = []
+    try:
+        while is_endless or not fleets:
+            turn = len(fleets)
+            fleets.append(_stretch(seed + turn, start_ms=START_MS + turn * POINTS * 60_000))
+            async for step in _steps(fleets[-1], is_paced=is_endless):
+                start = time.perf_counter()
+                tally.verdicts += await asyncio.to_thread(client.post, step)
+                tally.latencies_ms.append((time.perf_counter() - start) * 1000)
+        await _until_told(tally)
+    except asyncio.CancelledError:
+        console.print("stopped")
+    finally:
+        listening.cancel()
+    return summary(fleets, tally)
+
+
+def _stretch(seed: int, *, start_ms: int) -> list[SimulatedEntity]:
+    return simulate_fleet(
+        FleetConfig(
+            seed=seed,
+            fleet_seed=FLEET_SEED,
+            entities=ENTITIES,
+            train_points=POINTS,
+            test_points=POINTS,
+            faults_per_entity=FAULTS_PER_ENTITY,
+            start_timestamp_ms=start_ms,
+        )
+    )
+
+
+async def _steps(fleet: Sequence[SimulatedEntity], *, is_paced: bool) -> AsyncIterator[list[Point]]:
+    """One point of every entity at a time."""
+    for time_step in range(POINTS):
+        yield [
+            Point(
+                entity.name,
+                int(entity.test_timestamps_ms[time_step]),
+                [None if v != v else v for v in entity.test[time_step].tolist()],
+            )
+            for entity in fleet
+        ]
+        if is_paced:
+            await asyncio.sleep(1 / STEPS_PER_SECOND)
+
+
+async def _listen(client: Client, console: Console, tally: Tally) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        async for _, event in client.alerts(after="earliest"):
+            if isinstance(event, Alert):
+                tally.alerts.append(event)
+                console.print(line_of(event), highlight=False)
+
+
+async def _until_told(tally: Tally) -> None:
+    """Wait for the alerts of the last points."""
+    expected = sum(isinstance(verdict.transition, str) for verdict in tally.verdicts)
+    for _ in range(100):
+        if len(tally.alerts) >= expected:
+            return
+        await asyncio.sleep(0.05)
+    raise GaugewatchError(f"{expected} alerts were caused, {len(tally.alerts)} were received")

@@ -1,0 +1,41 @@
+"""`gaugewatch serve`: the service, on a private Valkey unless a Redis is given."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind. Default: loopback.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind.")] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(help="Redis to use. Default: a private Valkey.")
+    ] = None,
+    bundles: Annotated[Path | None, typer.Option(help="Folder of bundles.")] = None,
+    data_directory: Annotated[Path | None, typer.Option(help="Where Valkey keeps data.")] = None,
+    durability: Annotated[str | None, typer.Option(help="always | everysec")] = None,
+) -> None:
+    """Serve. Every other setting is a GAUGEWATCH_ variable (docs/operations.md)."""
+    from service.settings import read_settings
+    from service.web.app import create_app
+
+    given = {
+        "host": host,
+        "port": port,
+        "redis_url": redis_url,
+        "bundles": bundles,
+        "data_directory": data_directory,
+        "durability": durability,
+    }
+    settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        ws_max_size=64 * 1024,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )

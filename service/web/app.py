@@ -1,0 +1,130 @@
+"""The application: settings in, FastAPI out, and the order in which its parts start and stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from service.errors import GaugewatchError
+from service.settings import Settings, read_settings
+from service.stream.alerts import AlertFeed
+from service.stream.embedded import EmbeddedValkey
+from service.stream.ingest import Ingest, Limits
+from service.stream.models import Models
+from service.stream.store import Store, StoreOptions
+from service.web.auth import Gate
+from service.web.body import Bodies
+from service.web.metrics import Metrics
+from service.web.openapi import describe
+from service.web.problems import HANDLERS
+from service.web.readiness import Readiness
+from service.web.routes import add_routes
+from service.web.scoreboard import Scoreboard
+from service.web.services import Services
+from service.web.timing import RequestTimes
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service as an ASGI application. Raises SettingInvalid."""
+    chosen = settings or read_settings()
+    app = FastAPI(
+        title="Gaugewatch",
+        version=version("gaugewatch"),
+        docs_url=None,  # their pages load scripts from a CDN
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=partial(_lifespan, chosen),
+        exception_handlers=HANDLERS,
+        middleware=[Middleware(RequestTimes), Middleware(Gate, settings=chosen)],
+    )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    add_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            app.state.services = await _start(settings, stack)
+        except GaugewatchError as error:
+            log.error("start refused", code=error.code, detail=error.detail)
+            raise
+        log.info("started", bundles=sorted(app.state.services.models.folds))
+        yield
+        app.state.services.readiness.is_stopping = True
+        log.info("stopping")
+    log.info("stopped")
+
+
+async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
+    """Start the parts from the bottom up; the stack ends them from the top down."""
+    models = await asyncio.to_thread(
+        partial(Models, default=settings.default_bundle, budget=settings.false_alarm_budget),
+        settings.bundles,
+    )
+    url = settings.redis_url or await _embedded_url(settings, stack)
+    store, probe = _store(url, settings, stack), _store(url, settings, stack)
+    await asyncio.to_thread(store.check)
+    metrics = _metrics(settings, models)
+    ingest = await stack.enter_async_context(
+        Ingest(store, models, limits=_limits(settings), on_stage=metrics.observe_stage)
+    )
+    feed = await stack.enter_async_context(
+        AlertFeed(
+            url,
+            settings.shards,
+            queue_size=settings.subscriber_queue,
+            max_subscribers=settings.max_subscribers,
+        )
+    )
+    services = Services(
+        settings=settings,
+        models=models,
+        ingest=ingest,
+        feed=feed,
+        metrics=metrics,
+        bodies=Bodies(settings),
+        readiness=Readiness(probe),
+    )
+    metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
+    metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
+    metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
+    return services
+
+
+async def _embedded_url(settings: Settings, stack: AsyncExitStack) -> str:
+    valkey = EmbeddedValkey(settings.data_directory / "valkey", durability=settings.durability)
+    stack.push_async_callback(asyncio.to_thread, valkey.stop)
+    await asyncio.to_thread(valkey.__enter__)
+    log.info("embedded valkey started", directory=str(valkey.directory), pid=valkey.pid)
+    return valkey.url
+
+
+def _store(url: str, settings: Settings, stack: AsyncExitStack) -> Store:
+    options = StoreOptions(
+        shards=settings.shards,
+        durability=settings.durability,
+        ttl_seconds=settings.entity_ttl_seconds,
+        alerts_kept=settings.alert_retention,
+    )
+    store = Store(url, options)
+    stack.callback(store.close)
+    return store
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(max_queued_points=settings.max_queued_points, max_entities=settings.max_entities)
+
+
+def _metrics(settings: Settings, models: Models) -> Metrics:
+    scoreboard = Scoreboard(shown=settings.metrics_entities, max_entities=settings.max_entities)
+    budgets = {fold.bundle.title: fold.budget for fold in models.folds.values()}
+    return Metrics(budgets=budgets, scoreboard=scoreboard)

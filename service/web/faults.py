@@ -1,0 +1,82 @@
+"""Faults of what was sent, in words of our own: nothing that was sent is repeated."""
+
+import re
+import unicodedata
+from typing import Final
+
+import msgspec
+
+from service.errors import BadBody, BadInput
+
+MAX_TIMESTAMP_MS: Final = 7_258_118_400_000  # the year 2200; microseconds are far beyond it
+
+# The reader's messages quote unknown names. Only its other words, and its paths, are passed on.
+_PATH: Final = re.compile(r"(?P<words>.*) - at `(?P<path>\$[a-z_0-9.\[\]]{0,80})`", re.DOTALL)
+_WORDS: Final = re.compile(
+    r"Expected `[a-z |]+`, got `[a-z]+`|Object missing required field `[a-z_]+`"
+    r"|(Integer value|Number) out of range|Input data was truncated"
+    r"|JSON is malformed: [a-z0-9 -]+ \(byte (?P<byte>\d+)\)"
+)
+
+
+def bad_json(
+    error: ValueError | RecursionError, body: bytes, *, line_number: int | None = None
+) -> BadBody:
+    """What keeps `body` from being read; with its line, where each line is a body."""
+    path, words = _path_and_words(error)
+    fault: dict[str, str | int] = {"path": path, "detail": words + _hint(words, body)}
+    where = f" at {path}"
+    if line_number is not None:
+        fault["line"] = line_number
+        where = f" in line {line_number}{where}"
+    return BadBody(f"the body cannot be read{where}: {fault['detail']}", errors=[fault])
+
+
+def entity_fault(entity: str, max_characters: int) -> dict[str, str] | None:
+    """Why this cannot name an entity, or None."""
+    detail = None
+    if not 1 <= len(entity) <= max_characters:
+        detail = f"expected a name of 1 to {max_characters} characters, came {len(entity)}"
+    elif not entity.isprintable():
+        detail = "expected a name without control, format or unusual space characters"
+    elif entity != entity.strip():
+        detail = "expected a name without space at its ends"
+    elif not unicodedata.is_normalized("NFC", entity):
+        detail = "expected a name in Unicode's composed form (NFC)"
+    return None if detail is None else {"code": "bad_entity", "detail": detail}
+
+
+def checked_entity(entity: str, max_characters: int) -> str:
+    """The same name, if it can be one. Raises BadInput."""
+    if (fault := entity_fault(entity, max_characters)) is not None:
+        raise BadInput(fault["detail"], errors=[fault])
+    return entity
+
+
+def timestamp_fault(timestamp_ms: int) -> dict[str, str] | None:
+    """Why this cannot be a time, or None."""
+    if 0 <= timestamp_ms < MAX_TIMESTAMP_MS:
+        return None
+    detail = "expected milliseconds since 1970, before the year 2200"
+    return {"code": "bad_timestamp", "detail": detail}
+
+
+def _path_and_words(error: ValueError | RecursionError) -> tuple[str, str]:
+    if isinstance(error, RecursionError):
+        return "$", "nested too deeply"
+    if not isinstance(error, msgspec.MsgspecError):
+        return "$", "expected UTF-8"
+    found = _PATH.fullmatch(str(error))
+    path, words = (found["path"], found["words"]) if found else ("$", str(error))
+    if _WORDS.fullmatch(words):
+        return path, words
+    return path, "unknown field" if words.startswith("Object contains unknown") else "not JSON"
+
+
+def _hint(words: str, body: bytes) -> str:
+    found = _WORDS.fullmatch(words)
+    if found is None or found["byte"] is None:
+        return ""
+    if body[int(found["byte"]) :].startswith((b"NaN", b"Infinity", b"nfinity", b"I")):
+        return "; NaN and Infinity are not JSON, a missing value is null"
+    return ""

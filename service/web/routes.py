@@ -1,0 +1,112 @@
+"""The routes: each one translates between HTTP and the stream floor."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import FastAPI, Query, Request
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.errors import BadInput, NotAuthorised, StoreUnavailable, UnknownEntity
+from service.scoring.fold import Fold
+from service.web import views
+from service.web.alerts import alerts
+from service.web.faults import checked_entity
+from service.web.openapi import problem_responses
+from service.web.points import PostPoints
+from service.web.services import Services
+
+DEFAULT_ROWS: Final = 32
+MAX_ROWS: Final = 1_000
+
+
+def add_routes(app: FastAPI) -> None:
+    """All routes. Access to each is ruled in `auth`."""
+    app.router.routes.insert(0, Route("/v1/points", PostPoints(), methods=["POST"]))
+    refusals = problem_responses(BadInput, NotAuthorised, UnknownEntity, StoreUnavailable)
+    app.get(
+        "/v1/entities/{entity:path}",
+        tags=["entities"],
+        response_model=None,
+        responses={200: {"model": views.EntityView}, **refusals},
+    )(entity)
+    app.get(
+        "/v1/models",
+        tags=["models"],
+        response_model=None,
+        responses={200: {"model": list[views.ModelView]}, **problem_responses(NotAuthorised)},
+    )(models)
+    app.get("/livez", tags=["operations"])(live)
+    app.get("/readyz", tags=["operations"], responses={503: {"description": "Not now"}})(ready)
+    app.get("/metrics", tags=["operations"], response_class=Response)(metrics)
+    app.add_api_websocket_route("/v1/alerts", alerts)
+
+
+async def entity(
+    request: Request,
+    entity: str,
+    rows: Annotated[int, Query(ge=1, le=MAX_ROWS, description="newest points")] = DEFAULT_ROWS,
+) -> Response:
+    """One entity, with its newest points and their verdicts."""
+    services = _services(request)
+    checked_entity(entity, services.settings.max_entity_characters)
+    return _json(await services.ingest.entity(entity, rows=rows))
+
+
+async def models(request: Request) -> Response:
+    """The bundles that are loaded."""
+    services = _services(request)
+    default = services.settings.default_bundle
+    views = [
+        _model_view(fold, is_default=name == default)
+        for name, fold in services.models.folds.items()
+    ]
+    return _json([view.model_dump() for view in views])
+
+
+async def live() -> dict[str, str]:
+    """Whether the process runs its event loop."""
+    return {"status": "live"}
+
+
+async def ready(request: Request) -> JSONResponse:
+    """Whether points can be scored now."""
+    reasons = await _services(request).readiness.reasons()
+    if reasons:
+        answer = {"status": "not_ready", "reasons": reasons}
+        return JSONResponse(answer, 503, {"Retry-After": "1"})
+    return JSONResponse({"status": "ready", "reasons": []})
+
+
+async def metrics(request: Request) -> Response:
+    """For Prometheus, in its text format."""
+    page = _services(request).metrics.render()
+    return Response(page, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _json(answer: Any) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def _model_view(fold: Fold, *, is_default: bool) -> views.ModelView:
+    manifest = fold.bundle.manifest
+    return views.ModelView(
+        name=manifest.name,
+        version=manifest.version,
+        digest=manifest.digest,
+        model=manifest.model,
+        is_default=is_default,
+        dimensions=list(manifest.dimensions),
+        entities=len(manifest.entities),
+        window_length=manifest.window_length,
+        memory_horizon=manifest.memory_horizon,
+        period_seconds=manifest.period_seconds,
+        false_alarm_budget=fold.budget,
+        metrics=manifest.metrics,
+    )

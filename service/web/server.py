@@ -1,0 +1,78 @@
+"""The server: uvicorn with our limits, and the form of the log."""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from structlog.typing import Processor
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from service.settings import Settings
+
+MAX_MESSAGE_BYTES: Final = 64 * 2**10  # of a subscriber; we read and ignore them
+BACKLOG: Final = 2_048
+
+
+class Sockets(WebSocketsSansIOProtocol):
+    """Cuts a subscriber that takes nothing any more; uvicorn would wait for it to read."""
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if not self.writable.is_set():
+            self.transport.abort()
+
+
+def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """A server that is ready to run."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            backlog=BACKLOG,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws=Sockets,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=round(settings.shutdown_seconds),
+        )
+    )
+
+
+def configure_log(settings: Settings) -> None:
+    """JSON lines for machines, readable ones on a terminal; the standard library's too."""
+    is_json = settings.log_format == "json"
+    if settings.log_format == "auto":
+        is_json = not sys.stderr.isatty()
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    renderer = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(shared, renderer, is_json=is_json))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+
+
+def _formatter(
+    shared: list[Processor], renderer: Processor, *, is_json: bool
+) -> structlog.stdlib.ProcessorFormatter:
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if is_json:
+        last.append(structlog.processors.format_exc_info)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[*last, renderer]
+    )

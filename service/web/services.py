@@ -1,0 +1,27 @@
+"""What the routes share while the service runs; the lifespan makes it."""
+
+from dataclasses import dataclass, field
+
+from starlette.websockets import WebSocket
+
+from service.settings import Settings
+from service.stream.alerts import AlertFeed
+from service.stream.ingest import Ingest
+from service.stream.models import Models
+from service.web.body import Bodies
+from service.web.metrics import Metrics
+from service.web.readiness import Readiness
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of a running service."""
+
+    settings: Settings
+    models: Models
+    ingest: Ingest
+    feed: AlertFeed
+    metrics: Metrics
+    bodies: Bodies
+    readiness: Readiness
+    subscribers: set[WebSocket] = field(default_factory=set)

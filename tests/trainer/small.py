@@ -1,0 +1,40 @@
+"""A small series with a nonlinear relation, and a configuration that trains in a blink."""
+
+import numpy as np
+
+from service.scoring.series import Series
+from trainer.config import Config, preset
+
+DIMENSIONS = ("a", "b", "c", "d", "e", "f")
+
+
+def series(entity: str = "alpha", *, count: int = 1200, level: float = 0.0) -> Series:
+    """Six dimensions driven by a wave and its square, which no linear skip can follow."""
+    random = np.random.default_rng(len(entity))
+    wave = np.sin(np.arange(count) / 9.0) + 0.05 * random.normal(size=count)
+    columns = [wave, wave**2, wave**3, np.abs(wave), -wave, np.cos(np.arange(count) / 9.0)]
+    noise = 0.02 * random.normal(size=(count, len(columns)))
+    return Series(
+        entity=entity,
+        dimensions=DIMENSIONS,
+        timestamps_ms=60_000 * np.arange(count, dtype=np.int64),
+        values=level + np.stack(columns, axis=1) + noise,
+        label=None,
+        segments=(),
+    )
+
+
+def tiny(**changes: object) -> Config:
+    defaults: dict[str, object] = {
+        "hidden": 8,
+        "dense": 8,
+        "latent": 2,
+        "flows": 2,
+        "lanes": 8,
+        "tbptt_steps": 10,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "window_length": 16,
+        "threads": 1,
+    }
+    return preset("small", **{**defaults, **changes})

@@ -1,0 +1,243 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.scoring.bundle import load_bundle
+from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, values_like
+from trainer.cli import main
+
+CULPRIT = 2
+FIT = ("--epochs", "2", "--period-seconds", "60", "--seed", "3")
+
+
+class Ran:
+    """What a command left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Run":
+    return Run(monkeypatch, capsys)
+
+
+class Run:
+    """Runs `gaugewatch-trainer` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> Ran:
+        self._monkeypatch.setattr(sys, "argv", ["gaugewatch-trainer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = self._capsys.readouterr()
+        return Ran(int(end.value.code or 0), out, err)
+
+
+def npz(folder: Path, entity: str = "alpha", *, is_labelled: bool = True) -> Path:
+    """Two halves of `values_like`, the test half with one fault."""
+    test = values_like(entity, 500, seed=5)
+    label = np.zeros(500, np.uint8)
+    test[300:320, CULPRIT] += 3.0
+    label[300:320] = 1
+    known = {
+        "label": label,
+        "interpretation": np.array(json.dumps([[300, 319, [CULPRIT]]])),
+    }
+    path = folder / f"{entity}.npz"
+    np.savez(
+        path,
+        allow_pickle=False,
+        train=values_like(entity, 1600, seed=4),
+        test=test,
+        dimensions=np.array(DIMENSIONS),
+        **(known if is_labelled else {}),
+    )
+    return path
+
+
+def is_one_red_line(ran: Ran) -> bool:
+    return ran.err.startswith("error: ") and ran.err.count("\n") == 1
+
+
+# ---- what cannot be used
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    ran = run()
+    assert "evaluate" in ran.out + ran.err
+
+
+def test_data_that_are_not_there_are_a_usage_error_in_one_line(run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.npz"
+    ran = run("fit", "--data", missing, "--output", tmp_path, "--name", "m", *FIT)
+    assert ran.code == 2
+    assert is_one_red_line(ran)
+    assert "found nothing" in ran.err
+    assert ran.out == ""
+
+
+def test_a_name_no_bundle_may_have_is_refused_before_training(run: Run, tmp_path: Path) -> None:
+    ran = run("fit", "--data", npz(tmp_path), "--output", tmp_path, "--name", "No Name", *FIT)
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+def test_an_output_that_cannot_be_a_folder_is_refused_before_training(
+    run: Run, tmp_path: Path
+) -> None:
+    data = npz(tmp_path)
+    ran = run("fit", "--data", data, "--output", data, "--name", "m", *FIT)
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+def test_a_series_too_short_to_train_on_is_a_failure_in_one_line(run: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "short.npz", allow_pickle=False, train=np.ones((20, 4)))
+    output = tmp_path / "out"
+    ran = run("fit", "--data", tmp_path / "short.npz", "--output", output, "--name", "m", *FIT)
+    assert ran.code == 1
+    assert "too short" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("option", [("--preset", "huge"), ("--epochs", "-1"), ("--model", "x")])
+def test_an_option_out_of_range_is_a_usage_error(
+    run: Run, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    arguments = ("--data", tmp_path, "--output", tmp_path, "--name", "m", *FIT, *option)
+    assert run("fit", *arguments).code == 2
+
+
+def test_a_bundle_that_is_not_there_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    ran = run("evaluate", tmp_path / "none", "--data", npz(tmp_path))
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+def test_a_damaged_bundle_is_a_failure(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    (bundle.folder / "step.onnx").write_bytes(b"damaged")
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path))
+    assert (ran.code, is_one_red_line(ran)) == (1, True)
+
+
+# ---- evaluate and report, on a bundle that needs no training
+
+
+def test_evaluate_gives_the_rows_of_bundle_and_floors(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--json")
+    assert ran.code == 0
+    answer = json.loads(ran.out)
+    assert answer["bundle"] == bundle.title
+    assert list(answer["metrics"]) == ["score", "severity", "random", "input", "pca"]
+    assert answer["metrics"]["score"]["event_recall"] == 1.0
+    assert "event_recall" not in answer["metrics"]["pca"]
+    assert load_bundle(bundle.folder).manifest.metrics == {}
+
+
+def test_evaluate_shows_a_table(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path))
+    assert ran.code == 0
+    assert "VUS-PR" in ran.out
+    assert "random" in ran.out
+
+
+def test_evaluate_without_labels_has_nothing_to_say(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path, is_labelled=False))
+    assert ran.code == 2
+    assert "no labels" in ran.err
+
+
+def test_evaluate_refuses_other_dimensions(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    other = tmp_path / "other.csv"
+    other.write_text("a,b,label\n1,2,0\n3,4,1\n")
+    ran = run("evaluate", bundle.folder, "--data", other)
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+@pytest.mark.slow
+def test_report_writes_the_measures_into_the_manifest_and_keeps_the_version(
+    run: Run, tmp_path: Path
+) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("report", bundle.folder.parent, "--data", npz(tmp_path), "--json")
+    assert ran.code == 0
+    again = load_bundle(bundle.folder)
+    assert again.manifest.version == bundle.manifest.version
+    assert again.manifest.metrics["score"]["hit_rate_100"] == 1.0
+    assert json.loads(ran.out)["report"] == str(bundle.folder / "report.md")
+    assert (bundle.folder / "timeline.png").is_file()
+
+
+# ---- fit
+
+
+@pytest.mark.slow
+def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "bundles"
+    arguments = ("--data", npz(tmp_path), "--output", output, "--name", "one", *FIT)
+    ran = run("fit", *arguments, "--untrained", "--json")
+    assert ran.code == 0, ran.err
+    (told,) = json.loads(ran.out)["bundles"]
+    bundle = load_bundle(output / "one")
+    assert told["version"] == bundle.manifest.version
+    assert told["metrics"] == bundle.manifest.metrics
+    assert set(bundle.manifest.metrics) == {
+        "score",
+        "severity",
+        "untrained",
+        "random",
+        "input",
+        "pca",
+    }
+    assert bundle.manifest.entities == ("alpha",)
+    assert bundle.manifest.report == "report.md"
+    assert sum(file.stat().st_size for file in bundle.folder.iterdir()) < 2_000_000
+    assert (bundle.folder / "loss.png").is_file()
+    assert not list(output.glob("untrained*"))
+
+
+@pytest.mark.slow
+def test_fit_of_a_folder_is_one_network_or_one_bundle_each(run: Run, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "bundles"
+    data.mkdir()
+    for entity in ENTITIES:
+        npz(data, entity)
+    arguments = ("--data", data, "--output", output, "--no-report", *FIT)
+    assert run("fit", *arguments, "--name", "fleet").code == 0
+    assert load_bundle(output / "fleet").manifest.entities == ENTITIES
+    assert not list(output.glob("fleet/*/report.md"))
+    ran = run("fit", *arguments, "--name", "own", "--per-entity", "--json")
+    assert ran.code == 0
+    names = [bundle["name"] for bundle in json.loads(ran.out)["bundles"]]
+    assert names == [f"own-{entity}" for entity in ENTITIES]
+    assert load_bundle(output / "own-beta").manifest.entities == ("beta",)
+
+
+@pytest.mark.slow
+def test_fit_of_a_csv_file_chooses_columns_and_says_that_nothing_was_measured(
+    run: Run, tmp_path: Path
+) -> None:
+    values = values_like("alpha", 1600)
+    lines = [
+        f"{60 * row},{','.join(f'{value:.4f}' for value in one)},host"
+        for row, one in enumerate(values)
+    ]
+    data = tmp_path / "alpha.csv"
+    data.write_text("\n".join(["clock,a,b,c,d,owner", *lines]) + "\n")
+    ran = run(
+        *("fit", "--data", data, "--output", tmp_path / "bundles", "--name", "csv", *FIT),
+        *("--timestamp-column", "clock", "--columns", "a,b", "--columns", "d"),
+    )
+    assert ran.code == 0, ran.err
+    bundle = load_bundle(tmp_path / "bundles" / "csv")
+    assert bundle.manifest.dimensions == ("a", "b", "d")
+    assert "nothing was measured" in ran.out
+    assert "held-out end" in (bundle.folder / "report.md").read_text()

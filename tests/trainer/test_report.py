@@ -1,0 +1,169 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.scoring.bundle import Bundle
+from service.scoring.fold import Fold
+from service.scoring.offline import score_series
+from service.scoring.series import Segment, Series
+from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, series_like
+from trainer.budget import BUDGETS, incidents_per_day, last_rows
+from trainer.datasets import Halves
+from trainer.evaluate import evaluate
+from trainer.report import Material, write_history, write_report
+from trainer.training import Progress
+
+FAULT = Segment(200, 219, (2,))
+
+
+def with_fault(series: Series, size: float = 3.0) -> Series:
+    """The series with one labelled level shift of its third dimension."""
+    values, label = series.values.copy(), np.zeros(len(series.values), bool)
+    values[FAULT.start : FAULT.end + 1, FAULT.dimensions] += size
+    label[FAULT.start : FAULT.end + 1] = True
+    return replace(series, values=values, label=label, segments=(FAULT,))
+
+
+def material(bundle: Bundle, tests: list[Series], held_out: list[Series]) -> Material:
+    """What the trainer would hand to the report."""
+    fold = Fold(bundle)
+    train = [series_like(entity, 300, seed=1) for entity in ENTITIES]
+    evaluation = evaluate(Halves(train, tests), score_series(fold, tests), period_seconds=60)
+    return Material(bundle, evaluation, held_out, score_series(fold, held_out))
+
+
+def labelled(bundle: Bundle) -> Material:
+    tests = [with_fault(series_like(entity, 400, seed=2)) for entity in ENTITIES]
+    return material(bundle, tests, [series_like(entity, 300, seed=1) for entity in ENTITIES])
+
+
+def pictures(text: str) -> list[str]:
+    return re.findall(r"\]\(([a-z_]+\.png)\)", text)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return loaded_tiny_bundle(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, str]:
+    """A report on labelled data with a history of its training, and what it was made of."""
+    bundle = loaded_tiny_bundle(tmp_path_factory.mktemp("reported"))
+    epochs = [
+        Progress(
+            epoch=epoch,
+            epochs=3,
+            step=epoch,
+            total=3,
+            loss=1 / epoch,
+            validation_loss=2 / epoch,
+            seconds_left=0.0,
+        )
+        for epoch in (1, 2, 3)
+    ]
+    write_history(bundle.folder, epochs, best_epoch=2)
+    given = labelled(bundle)
+    return given, write_report(given).read_text()
+
+
+def test_a_report_shows_every_plot_and_all_of_them_are_small(
+    reported: tuple[Material, str],
+) -> None:
+    given, text = reported
+    folder = given.bundle.folder
+    assert sorted(pictures(text)) == sorted(path.name for path in folder.glob("*.png"))
+    assert len(pictures(text)) == 5
+    for path in folder.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 120_000
+    assert "epoch 2 were kept" in text
+
+
+def test_the_figures_of_a_report_are_those_of_its_data(reported: tuple[Material, str]) -> None:
+    given, text = reported
+    rows = given.evaluation.rows
+    assert f"| average precision | {rows['score']['average_precision']:.3f} |" in text
+    assert f"| {rows['random']['vus_pr']:.3f} |" in text
+    own = max(given.evaluation.scored, key=lambda scored: float(np.nanmax(scored.severity)))
+    assert f"{len(own.score)} points, {own.is_anomaly.sum()} anomalous" in text
+    assert f"severity {np.nanmax(own.severity):.3g}" in text
+
+
+def test_the_most_blamed_dimension_of_the_worst_incident_is_the_faulty_one(
+    reported: tuple[Material, str],
+) -> None:
+    assert re.search(r"Most blamed: c \(\d+%\)", reported[1])
+    assert re.search(r"point 20[01] to 2\d\d", reported[1])
+
+
+@pytest.mark.slow
+def test_the_same_data_give_the_same_report(bundle: Bundle) -> None:
+    def files() -> dict[str, bytes]:
+        write_report(labelled(bundle))
+        reported = [*bundle.folder.glob("*.png"), bundle.folder / "report.md"]
+        return {path.name: path.read_bytes() for path in reported}
+
+    assert files() == files()
+
+
+@pytest.mark.slow
+def test_without_labels_the_report_says_what_could_not_be_measured(bundle: Bundle) -> None:
+    tests = [series_like(entity, 400, seed=2) for entity in ENTITIES]
+    text = write_report(material(bundle, tests, [])).read_text()
+    assert "nothing could be measured" in text
+    assert {"timeline.png", "expected.png", "contributions.png"} <= set(pictures(text))
+
+
+@pytest.mark.slow
+def test_without_a_test_half_the_held_out_stretch_is_shown(bundle: Bundle) -> None:
+    text = write_report(material(bundle, [], [series_like("alpha", 300, seed=1)])).read_text()
+    assert "held-out end of the training half: 300 points" in text
+    assert "budget.png" in pictures(text)
+
+
+@pytest.mark.slow
+def test_a_calm_series_is_shown_at_its_most_severe_point(bundle: Bundle) -> None:
+    calm = replace(series_like("alpha", 300), values=np.zeros((300, len(DIMENSIONS))))
+    text = write_report(material(bundle, [calm], [])).read_text()
+    assert "no point was anomalous" in text
+
+
+def test_a_series_too_short_to_be_scored_is_said_to_be(bundle: Bundle) -> None:
+    text = write_report(material(bundle, [series_like("alpha", 2)], [])).read_text()
+    assert "it is too short" in text
+
+
+@pytest.mark.slow
+def test_an_incident_at_either_end_of_its_series_can_be_drawn(bundle: Bundle) -> None:
+    for segment in (slice(4, 8), slice(395, 400)):
+        one = series_like("alpha", 400, seed=2)
+        one.values[segment, 1] += 5.0
+        text = write_report(material(bundle, [one], [])).read_text()
+        assert re.search(r"Most blamed: b", text)
+
+
+def test_more_budget_never_means_fewer_anomalies_and_labelled_events_do_not_count(
+    reported: tuple[Material, str],
+) -> None:
+    given = reported[0]
+    bundle, tests, scored = given.bundle, given.evaluation.series, given.evaluation.scored
+    rates = incidents_per_day(bundle, tests, scored)
+    unlabelled = [replace(one, label=None) for one in tests]
+    with_events = incidents_per_day(bundle, unlabelled, scored)
+    assert rates.shape == BUDGETS.shape
+    assert rates[0] <= rates[-1]
+    assert with_events[0] > rates[0]
+
+
+def test_the_last_rows_of_a_series_lose_their_labels() -> None:
+    one = with_fault(series_like("alpha", 400))
+    last = last_rows(one, 100)
+    assert last.values.shape == (100, len(DIMENSIONS))
+    assert np.array_equal(last.timestamps_ms, one.timestamps_ms[-100:])
+    assert last.label is None
+    assert last.segments == ()
+    assert len(last_rows(one, 1000).values) == 400

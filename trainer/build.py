@@ -1,0 +1,112 @@
+"""From a fitted model to a bundle: export, calibrate, write the manifest, name the version."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from service.scoring.bundle import (
+    Bundle,
+    Calibration,
+    File,
+    Manifest,
+    load_bundle,
+    write_calibration,
+    write_manifest,
+)
+from service.scoring.tail import KNOTS
+from trainer.calibrate import Stretch, calibrate, default_views
+from trainer.export import Exported, export
+from trainer.fit import Fitted
+
+DEFAULT_BUDGET = 1.0  # false incidents per entity and day
+
+
+def build_bundle(
+    fitted: Fitted,
+    output: Path,
+    *,
+    name: str,
+    period_seconds: float,
+    on_point: Callable[[int], None] | None = None,
+) -> Bundle:
+    """Write `output/<name>/<version>/` and make it current.
+
+    `on_point` hears how many calibration points were scored since it was last called.
+    """
+    draft_folder = output / name / "draft"
+    shutil.rmtree(draft_folder, ignore_errors=True)
+    exported = export(fitted, draft_folder)
+    manifest = _manifest(fitted, exported, name=name, period_seconds=period_seconds)
+    draft = Bundle(draft_folder, manifest, _blank_calibration(fitted, manifest))
+    stretches = [_held_out(fitted, index) for index in range(1, len(fitted.entities) + 1)]
+    calibration = calibrate(draft, stretches, on_point=on_point)
+    file = write_calibration(draft_folder, calibration)
+    manifest = write_manifest(draft_folder, manifest.model_copy(update={"calibration": file}))
+    folder = output / name / manifest.version
+    shutil.rmtree(folder, ignore_errors=True)
+    draft_folder.rename(folder)
+    (output / name / "current").write_text(manifest.version + "\n")
+    return load_bundle(folder)
+
+
+def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: float) -> Manifest:
+    held_out = [part.calibration.stop - part.calibration.start for part in fitted.splits]
+    train_points = int(np.median([len(series.values) for series in fitted.series]))
+    dimensions = len(fitted.dimensions)
+    return Manifest(
+        name=name,
+        model=fitted.config.model,
+        dimensions=fitted.dimensions,
+        entities=fitted.entities,
+        period_seconds=period_seconds,
+        window_length=fitted.config.window_length,
+        memory_horizon=exported.memory_horizon,
+        members=exported.members,
+        state=exported.state,
+        step=exported.step,
+        window=exported.window,
+        calibration=File(file="calibration.npz", sha256="0" * 64),
+        views=tuple(
+            default_views(exported.members, dimensions=dimensions, train_points=train_points)
+        ),
+        default_budget=DEFAULT_BUDGET,
+        supported_p=1.0 / min(held_out),
+        parity=exported.parity,
+        training={
+            **fitted.config.model_dump(exclude_none=True),
+            "training_sha256": fitted.training_sha256,
+            "best_epoch": fitted.best_epoch,
+            **exported.versions,
+        },
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
+    """What is known before the first error: centres, and the dimensions that never moved."""
+    rows, dimensions, views = len(fitted.entities) + 1, len(manifest.dimensions), manifest.views
+    moves = [
+        np.nanmax(series.values, axis=0) > np.nanmin(series.values, axis=0)
+        for series in fitted.series
+    ]
+    return Calibration(
+        center=fitted.linear.scaling.center,
+        seed=np.zeros((rows, len(views), dimensions, 2)),
+        knots=np.zeros((rows, len(views) + 1, KNOTS)),
+        tail=np.ones((rows, len(views) + 1, 4)),
+        excess=np.ones((rows, len(views))),
+        band=np.ones((rows, dimensions)),
+        kappa=np.ones(rows),
+        is_constant=~np.stack([np.any(moves, axis=0), *moves]),
+    )
+
+
+def _held_out(fitted: Fitted, index: int) -> Stretch:
+    """The calibration part of an entity, and as many rows before it as warm the state."""
+    part = fitted.splits[index - 1].calibration
+    first = max(0, part.start - 4 * fitted.config.window_length)
+    values = fitted.rows(index)[first : part.stop] - fitted.linear.scaling.center[index]
+    return Stretch(index, warm_up=part.start - first, values=values.astype(np.float32))

@@ -1,0 +1,191 @@
+"""`gaugewatch-trainer`: fit, evaluate, report. Results on stdout, progress and errors on stderr.
+
+Exit codes: 0 done; 2 what was asked for or given cannot be used; 1 anything else that failed.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBundle
+from service.scoring.bundle import Bundle, load_bundle
+from trainer.config import Preset, preset
+from trainer.console import complain, live, print_json, show
+from trainer.datasets import Halves, Reader, to_test_on, to_train_on
+from trainer.run import Order, examine, make, publish
+
+USAGE, FAILURE = 2, 1
+
+app = typer.Typer(
+    help="Train models on series of metrics and export them as bundles.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Data = Annotated[
+    Path, typer.Option(help="An NPZ or CSV file, or a folder of them: one entity each.")
+]
+Columns = Annotated[
+    list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
+]
+TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV files.")]
+BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
+Train = Annotated[
+    Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
+]
+Untrained = Annotated[
+    bool,
+    typer.Option(
+        "--untrained/--no-untrained", help="Also measure the network with its initial weights."
+    ),
+]
+
+
+@app.callback()
+def trainer() -> None:
+    """Train models on series of metrics and export them as bundles."""
+
+
+@app.command("fit")
+def fit_command(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder that bundles are written into.")],
+    name: Annotated[str, typer.Option(help="Name of the bundle.")],
+    period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
+    model: Annotated[Literal["gru_vae"], typer.Option()] = "gru_vae",
+    preset_name: Annotated[Preset, typer.Option("--preset")] = "small",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int | None, typer.Option(min=0, help="0: the untrained network.")] = None,
+    per_entity: Annotated[bool, typer.Option(help="One bundle per entity, not one for all.")] = (
+        False
+    ),
+    test_data: Annotated[
+        Path | None, typer.Option(help="Test half, where --data does not hold it (CSV).")
+    ] = None,
+    columns: Columns = None,
+    timestamp_column: TimestampColumn = None,
+    linear_skip: Annotated[bool, typer.Option(help="Model what a PCA leaves over.")] = True,
+    untrained: Untrained = False,
+    report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
+    is_json: Json = False,
+) -> None:
+    """Fit a model, export, calibrate and measure it."""
+    reader = Reader(period_seconds, _names(columns), timestamp_column)
+    changes = {"model": model, "seed": seed, "is_linear_skip": linear_skip}
+    config = preset(preset_name, **changes, **({} if epochs is None else {"epochs": epochs}))
+    halves = to_train_on(reader, data, test=test_data)
+    parts = _parts(halves, name) if per_entity else {name: halves}
+    orders = {name: Order(config, name, output, period_seconds) for name in parts}
+    for order in orders.values():
+        order.check()
+    results = []
+    for number, (part, own) in enumerate(parts.items(), start=1):
+        prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
+        with live(prefix) as stages:
+            started = time.monotonic()
+            bundle = make(orders[part], own.train, stages)
+            material = examine(bundle, own, stages, has_untrained=untrained)
+            bundle = publish(material, has_report=report)
+        results.append((bundle, time.monotonic() - started))
+        if not is_json:
+            show(bundle, bundle.manifest.metrics)
+    if is_json:
+        print_json({"bundles": [_summary(bundle, seconds) for bundle, seconds in results]})
+
+
+@app.command("evaluate")
+def evaluate_command(
+    bundle: BundleFolder,
+    data: Data,
+    train_data: Train = None,
+    timestamp_column: TimestampColumn = None,
+    untrained: Untrained = False,
+    is_json: Json = False,
+) -> None:
+    """Measure a bundle on labelled data, beside the floors."""
+    found = load_bundle(bundle)
+    halves = _halves_for(found, data, train_data, timestamp_column)
+    if all(one.label is None for one in halves.test):
+        raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
+    with live("") as stages:
+        rows = examine(found, halves, stages, has_untrained=untrained).evaluation.rows
+    if is_json:
+        print_json({"bundle": found.title, "metrics": rows})
+    else:
+        show(found, rows)
+
+
+@app.command("report")
+def report_command(
+    bundle: BundleFolder,
+    data: Data,
+    train_data: Train = None,
+    timestamp_column: TimestampColumn = None,
+    untrained: Untrained = False,
+    is_json: Json = False,
+) -> None:
+    """Write report.md, its plots and the measures of a bundle anew."""
+    found = load_bundle(bundle)
+    halves = _halves_for(found, data, train_data, timestamp_column)
+    with live("") as stages:
+        material = examine(found, halves, stages, has_untrained=untrained)
+        found = publish(material, has_report=True)
+    if is_json:
+        print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
+    else:
+        show(found, found.manifest.metrics)
+
+
+def main() -> None:
+    """Run, and turn what is known to go wrong into one line and an exit code."""
+    try:
+        app()
+    except (BadInput, SettingInvalid, UnknownBundle) as error:
+        raise SystemExit(complain(error.detail, USAGE)) from None
+    except GaugewatchError as error:
+        raise SystemExit(complain(error.detail, FAILURE)) from None
+    except OSError as error:
+        raise SystemExit(complain(str(error), FAILURE)) from None
+
+
+def _names(columns: list[str] | None) -> list[str] | None:
+    if not columns:
+        return None
+    return [name.strip() for given in columns for name in given.split(",") if name.strip()]
+
+
+def _parts(halves: Halves, name: str) -> dict[str, Halves]:
+    """Bundle name -> its only entity."""
+    parts = {f"{name}-{one.entity}".lower(): halves.of(one.entity) for one in halves.train}
+    if len(parts) < len(halves.train):
+        raise SettingInvalid("entities whose names differ only in case need folders of their own")
+    return parts
+
+
+def _halves_for(
+    bundle: Bundle, data: Path, train_data: Path | None, timestamp_column: str | None
+) -> Halves:
+    manifest = bundle.manifest
+    reader = Reader(manifest.period_seconds, manifest.dimensions, timestamp_column)
+    return to_test_on(reader, data, train=train_data)
+
+
+def _summary(bundle: Bundle, seconds: float) -> dict[str, object]:
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "folder": str(bundle.folder),
+        "entities": len(manifest.entities),
+        "dimensions": len(manifest.dimensions),
+        "seconds": round(seconds, 1),
+        "metrics": manifest.metrics,
+    }
+
+
+if __name__ == "__main__":
+    main()

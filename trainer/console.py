@@ -1,0 +1,74 @@
+"""What a person sees at the terminal: results on stdout, progress and errors on stderr."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from service.scoring.bundle import Bundle
+from trainer.evaluate import Measures
+from trainer.run import Stages, Tell
+from trainer.tables import table
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout."""
+    print(json.dumps(value))  # noqa: T201  the result itself
+
+
+def complain(text: str, code: int) -> int:
+    """One red line on stderr; returns the exit code."""
+    line = " ".join(text.split())
+    Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(line)}", highlight=False)
+    return code
+
+
+def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
+    """The table of measures, and where the bundle lies."""
+    console = Console()
+    if rows:
+        head, lines = table(rows)
+        grid = Table(title=escape(bundle.title))
+        for number, title in enumerate(head):
+            grid.add_column(title, justify="right" if number else "left")
+        for line in lines:
+            grid.add_row(*line)
+        console.print(grid)
+    else:
+        console.print("no labelled test half: nothing was measured")
+    console.print(escape(str(bundle.folder)), soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def live(prefix: str) -> Iterator[Stages]:
+    """Live progress on stderr, one line per stage."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def stage(title: str, *, total: float | None) -> Tell:
+            task = progress.add_task(escape(prefix + title), total=total, detail="")
+
+            def tell(completed: float, detail: str = "") -> None:
+                progress.update(task, completed=completed, detail=detail)
+
+            return tell
+
+        yield stage

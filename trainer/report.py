@@ -1,0 +1,162 @@
+"""The report of a bundle: `report.md` and its plots, from the data given and nothing else."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.scoring.bundle import Bundle
+from service.scoring.offline import Scored
+from service.scoring.series import Series
+from trainer.budget import BUDGETS, incidents_per_day
+from trainer.close_up import close_up
+from trainer.evaluate import Evaluation
+from trainer.plots import plot_loss, plot_trade_off
+from trainer.tables import MEASURES, cell, markdown, table
+from trainer.training import Progress
+
+HISTORY = "history.json"
+MAX_ENTITIES = 50  # listed one by one
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a report is made of."""
+
+    bundle: Bundle
+    evaluation: Evaluation  # on the test half; on no series where there is none
+    held_out: Sequence[Series]  # the calibration stretches
+    held_out_scored: Sequence[Scored]
+
+    @property
+    def shown(self) -> tuple[Sequence[Series], Sequence[Scored], str]:
+        """What timeline and incident are taken from: the test half if there is one."""
+        if self.evaluation.series:
+            return self.evaluation.series, self.evaluation.scored, "test half"
+        return self.held_out, self.held_out_scored, "held-out end of the training half"
+
+
+def write_history(folder: Path, history: Sequence[Progress], *, best_epoch: int) -> None:
+    """Keep the losses of a training beside its bundle."""
+    epochs = [
+        {"epoch": p.epoch, "loss": p.loss, "validation_loss": p.validation_loss} for p in history
+    ]
+    text = json.dumps({"best_epoch": best_epoch, "epochs": epochs}, indent=1)
+    (folder / HISTORY).write_text(text + "\n")
+
+
+def write_report(material: Material) -> Path:
+    """Write `report.md` and its plots into the folder of the bundle."""
+    sections = [
+        _head(material),
+        _measures(material.evaluation),
+        _entities(material.evaluation),
+        *close_up(material.bundle, *material.shown[:2], where=material.shown[2]),
+        _trade_off(material),
+        _training(material.bundle.folder),
+        _figures(material.bundle),
+    ]
+    path = material.bundle.folder / "report.md"
+    path.write_text("\n\n".join(section for section in sections if section) + "\n")
+    return path
+
+
+def _head(material: Material) -> str:
+    manifest = material.bundle.manifest
+    entities = len(manifest.entities)
+    return (
+        f"# {manifest.name} {manifest.version}\n\n"
+        f"`{manifest.model}` for {len(manifest.dimensions)} dimensions, trained on {entities} "
+        f"{'entity' if entities == 1 else 'entities'}, one point every "
+        f"{manifest.period_seconds:g} s. A point is anomalous when its score is above 1; the "
+        f"budget is {manifest.default_budget:g} false incidents per entity-day. The first "
+        f"{manifest.memory_horizon - 1} points of an entity warm it up and have no score."
+    )
+
+
+def _measures(evaluation: Evaluation) -> str:
+    if not evaluation.rows:
+        return "## Detection\n\nThe data have no labelled test half: nothing could be measured."
+    labelled = [m for m in evaluation.entities if any(m.values())]
+    return (
+        f"## Detection\n\n{markdown(*table(evaluation.rows))}\n\n"
+        f"Mean over {len(labelled)} labelled test series, each measured alone, point by point as "
+        "the service would answer, on the points that were scored. PCA (D / 4 components, squared "
+        "error), input and random know no threshold. Oracle columns choose their threshold on the "
+        "labels: ceilings, not results. Attribution averages the contributions over each labelled "
+        "segment, found or not."
+    )
+
+
+def _entities(evaluation: Evaluation) -> str:
+    if len(evaluation.entities) < 2 or not evaluation.rows:
+        return ""
+    shown = ("average_precision", "vus_pr", "event_recall", "false_episodes_per_day")
+    lines = [
+        [series.entity, *(cell(measures["score"].get(name)) for name in shown)]
+        for series, measures in zip(evaluation.series, evaluation.entities, strict=True)
+    ]
+    more = f"\n\n{len(lines) - MAX_ENTITIES} more." if len(lines) > MAX_ENTITIES else ""
+    head = ["entity", *(MEASURES[name] for name in shown)]
+    return f"### By entity\n\n{markdown(head, lines[:MAX_ENTITIES])}{more}"
+
+
+def _trade_off(material: Material) -> str:
+    bundle, evaluation = material.bundle, material.evaluation
+    observed = {}
+    if material.held_out:
+        observed["held-out end of training"] = incidents_per_day(
+            bundle, material.held_out, material.held_out_scored
+        )
+    if evaluation.rows:
+        observed["test half, outside labelled events"] = incidents_per_day(
+            bundle, evaluation.series, evaluation.scored
+        )
+    if not observed:
+        return ""
+    chosen = bundle.manifest.default_budget
+    plot_trade_off(bundle.folder / "budget.png", BUDGETS, observed, chosen=chosen)
+    nearest = int(np.abs(np.log(BUDGETS / chosen)).argmin())
+    said = "; ".join(f"{name}: {rates[nearest]:.2f}" for name, rates in observed.items())
+    return (
+        "## Budget\n\n![incidents per entity-day against the budget](budget.png)\n\n"
+        f"Incidents per entity-day at a budget of {BUDGETS[nearest]:.2g}: {said}. p-values below "
+        f"{bundle.manifest.supported_p:.2g} are extrapolated."
+    )
+
+
+def _training(folder: Path) -> str:
+    if not (folder / HISTORY).is_file():
+        return ""
+    history = json.loads((folder / HISTORY).read_text())
+    if not history["epochs"]:
+        return "## Training\n\nThe network is untrained."
+    best = history["best_epoch"]
+    plot_loss(folder / "loss.png", history["epochs"], best_epoch=best)
+    return f"## Training\n\n![loss](loss.png)\n\nThe weights of epoch {best} were kept."
+
+
+def _figures(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    views = [
+        f"- {view.member}: {view.power}, half-life {view.half_life_points:.0f} points, "
+        f"{view.aggregation}{f' {view.top}' if view.aggregation == 'top_mean' else ''}, "
+        f"floor {view.floor:g}, {view.role}"
+        for view in manifest.views
+    ]
+    parity = [[name, f"{value:.3g}"] for name, value in sorted(manifest.parity.items())]
+    training = [[name, f"{value}"] for name, value in sorted(manifest.training.items())]
+    return "\n\n".join(
+        [
+            "## Export",
+            markdown(["largest difference", "scaled units"], parity),
+            f"Memory horizon: {manifest.memory_horizon} points. Window: {manifest.window_length} "
+            "points. `batch`: the same point alone and in a batch.",
+            "## Views",
+            "\n".join(views),
+            "## Data and configuration",
+            markdown(["what", "value"], training),
+        ]
+    )

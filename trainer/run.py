@@ -1,0 +1,154 @@
+"""A run: series in; a bundle, measured and reported, out. The steps of the trainer in order."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from service.errors import SettingInvalid
+from service.scoring.bundle import Bundle, load_bundle, write_manifest
+from service.scoring.fold import Fold
+from service.scoring.offline import Scored, score_series
+from service.scoring.series import Series
+from trainer.budget import last_rows
+from trainer.build import build_bundle
+from trainer.config import Config
+from trainer.datasets import Halves, expect_dimensions
+from trainer.evaluate import evaluate
+from trainer.fit import fit
+from trainer.report import Material, write_history, write_report
+from trainer.training import Progress
+
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
+
+
+class Tell(Protocol):
+    """Hears how far a stage is."""
+
+    def __call__(self, completed: float, detail: str = "") -> None: ...
+
+
+class Stages(Protocol):
+    """Hears that a stage begins; `total` is None where its length is unknown."""
+
+    def __call__(self, title: str, *, total: float | None) -> Tell: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make of the series."""
+
+    config: Config
+    name: str
+    output: Path
+    period_seconds: float
+
+    def check(self) -> None:
+        """Raise before the training what would be found only after it."""
+        if not NAME.match(self.name):
+            raise SettingInvalid(
+                f"expected a name of a-z, 0-9, '.', '_' and '-', got {self.name!r}"
+            )
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise SettingInvalid(f"cannot write into {self.output}: {problem}") from None
+
+
+def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
+    """Fit, export and calibrate."""
+    expect_dimensions(series, series[0].dimensions, of=series[0].entity)
+    config = order.config
+    fitted = fit(series, config, on_progress=_told(stages, config))
+    tell = stages("export, calibration", total=None)
+    bundle = build_bundle(
+        fitted, order.output, name=order.name, period_seconds=order.period_seconds
+    )
+    tell(1.0)
+    write_history(bundle.folder, fitted.history, best_epoch=fitted.best_epoch)
+    return bundle
+
+
+def _told(stages: Stages, config: Config) -> Callable[[Progress], None]:
+    tell = stages("training", total=config.epochs * config.epoch_steps)
+    held_out = ""
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal held_out
+        if progress.validation_loss is not None:
+            held_out = f", validation {progress.validation_loss:.3f}"
+        epoch = f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
+        tell(progress.step, epoch + held_out)
+
+    return on_progress
+
+
+def examine(
+    bundle: Bundle, halves: Halves, stages: Stages, *, has_untrained: bool = False
+) -> Material:
+    """Score the test half and the calibration stretch, and measure beside the floors."""
+    dimensions = bundle.manifest.dimensions
+    expect_dimensions([*halves.train, *halves.test], dimensions, of=bundle.title)
+    held_out = [last_rows(one, _held_out_points(bundle, one)) for one in halves.train]
+    scored = score(bundle, [*halves.test, *held_out], stages)
+    tests = len(halves.test)
+    untrained = None
+    if has_untrained and any(one.label is not None for one in halves.test):
+        untrained = score_untrained(bundle, halves, stages)
+    evaluation = evaluate(
+        halves,
+        scored[:tests],
+        period_seconds=bundle.manifest.period_seconds,
+        untrained=untrained,
+    )
+    return Material(bundle, evaluation, held_out, scored[tests:])
+
+
+def _held_out_points(bundle: Bundle, series: Series) -> int:
+    """Length of the calibration stretch, and of the warm-up before it."""
+    share = config_of(bundle).calibration_share
+    return round(share * len(series.values)) + bundle.manifest.memory_horizon - 1
+
+
+def score(
+    bundle: Bundle, series: Sequence[Series], stages: Stages, *, title: str = "scoring"
+) -> list[Scored]:
+    """What the service would answer, all series side by side."""
+    points, done = sum(len(one.values) for one in series), 0
+    tell = stages(title, total=points)
+
+    def on_point(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, f"{done:,} of {points:,} points")
+
+    return score_series(Fold(bundle), series, on_point=on_point)
+
+
+def score_untrained(bundle: Bundle, halves: Halves, stages: Stages) -> list[Scored]:
+    """The same bundle around a network that keeps its initial weights."""
+    if not halves.train:
+        raise SettingInvalid("the untrained network needs the training half of the data")
+    config = config_of(bundle).model_copy(update={"epochs": 0})
+    known = [one for one in halves.train if one.entity in bundle.entity_indices]
+    with TemporaryDirectory() as folder:
+        order = Order(config, "untrained", Path(folder), bundle.manifest.period_seconds)
+        twin = make(order, known, stages)
+        return score(twin, halves.test, stages, title="scoring untrained")
+
+
+def config_of(bundle: Bundle) -> Config:
+    """The configuration a bundle was trained with, as its manifest tells it."""
+    known = bundle.manifest.training
+    return Config.model_validate({key: known[key] for key in Config.model_fields if key in known})
+
+
+def publish(material: Material, *, has_report: bool) -> Bundle:
+    """Write the measures into the manifest, and the report; neither is part of its digest."""
+    report = write_report(material).name if has_report else ""
+    bundle = material.bundle
+    update = {"metrics": material.evaluation.rows, "report": report}
+    write_manifest(bundle.folder, bundle.manifest.model_copy(update=update))
+    return load_bundle(bundle.folder)
