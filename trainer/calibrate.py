@@ -15,16 +15,18 @@ from service.scoring.bundle import Bundle, Calibration, Manifest, View
 from service.scoring.detector import Detector
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
 from service.scoring.normaliser import (
-    CONSTANT_CAP,
     LN_2,
     Normaliser,
     aggregate,
     normal_surprisal,
+    surprisal_cap,
 )
 from service.scoring.offline import lockstep
 from service.scoring.tail import fit_tail, surprisal
 
 MIN_POINTS = 200
+FAST_SHARE, SLOW_SHARE = 1 / 8, 1 / 2  # half-lives in training lengths
+MIN_HALF_LIFE_POINTS = 64.0
 EXCESS_QUANTILE = BAND_QUANTILE = 0.99
 KAPPA_P = 0.01  # where exceedances per incident are counted: rare, yet seen often enough
 
@@ -50,22 +52,24 @@ class Observed:
 
 
 def default_views(members: Sequence[str], *, dimensions: int, train_points: int) -> list[View]:
-    """The views of notes and benchmark: each member's largest deviations, recently judged."""
-    half_life = max(train_points / 8.0, 64.0)
+    """One view per member, chosen on the tuning set (docs/detection.md).
+
+    Largest absolute errors against the last eighth of a training length decide; the network, and
+    PCA's squared errors against half a training length, rank.
+    """
     top = max(1, round(dimensions / 8))
-    floors = {"leave_one_out": 5e-3}
-    return [
-        View(
-            member=member,
-            power="abs",
-            half_life_points=half_life,
-            floor=floors.get(member, 2e-2),
-            aggregation="top_mean",
-            top=top,
-            role="both",
-        )
-        for member in members
-    ]
+    fast = {"power": "abs", "aggregation": "top_mean", "top": top, "floor": 2e-2, "role": "both"}
+    special = {
+        "leave_one_out": {"floor": 5e-3, "role": "score"},
+        "pca": {"power": "square", "aggregation": "sum_sqrt", "floor": 1e-3, "role": "severity"},
+    }
+    views = []
+    for member in members:
+        share = SLOW_SHARE if member == "pca" else FAST_SHARE
+        half_life = max(share * train_points, MIN_HALF_LIFE_POINTS)
+        form = {**fast, **special.get(member, {}), "half_life_points": half_life}
+        views.append(View.model_validate({"member": member, **form}))
+    return views
 
 
 def calibrate(
@@ -135,7 +139,7 @@ class _Judge:
     def row(self, observed: Observed, *, entity_index: int) -> _Row:
         """Fit one entity."""
         seed = _seed(observed)
-        cap = np.where(self._is_constant[entity_index], CONSTANT_CAP, np.inf).astype(np.float32)
+        cap = surprisal_cap(self._is_constant[entity_index])
         nats = np.minimum(self._nats(observed.errors, seed), cap)  # (time, view, dimension)
         aggregates = np.stack(
             [aggregate(nats[:, v], view) for v, view in enumerate(self._views)], axis=1

@@ -14,7 +14,7 @@ from service.scoring.bundle import Bundle, load_bundle
 from trainer.config import Preset, preset
 from trainer.console import complain, live, print_json, show
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
-from trainer.run import Order, examine, make, publish
+from trainer.run import Order, check, examine, make, publish
 
 USAGE, FAILURE = 2, 1
 
@@ -80,8 +80,8 @@ def fit_command(
     halves = to_train_on(reader, data, test=test_data)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
-    for order in orders.values():
-        order.check()
+    for part, own in parts.items():
+        check(orders[part], own)
     results = []
     for number, (part, own) in enumerate(parts.items(), start=1):
         prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
@@ -112,11 +112,13 @@ def evaluate_command(
     if all(one.label is None for one in halves.test):
         raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
     with live("") as stages:
-        rows = examine(found, halves, stages, has_untrained=untrained).evaluation.rows
+        evaluation = examine(found, halves, stages, has_untrained=untrained).evaluation
     if is_json:
-        print_json({"bundle": found.title, "metrics": rows})
+        names = [one.entity for one in evaluation.series]
+        entities = dict(zip(names, evaluation.entities, strict=True))
+        print_json({"bundle": found.title, "metrics": evaluation.rows, "entities": entities})
     else:
-        show(found, rows)
+        show(found, evaluation.rows)
 
 
 @app.command("report")

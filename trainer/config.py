@@ -44,7 +44,7 @@ class Config(BaseModel):
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="of what comes before")
 
     def components(self, dimensions: int) -> int:
-        """PCA components kept for so many dimensions (notes of the scoring pipeline: D / 8)."""
+        """PCA components kept for so many dimensions."""
         wanted = self.pca_components or round(dimensions / 8)
         return min(max(wanted, 1), dimensions)
 
@@ -61,7 +61,7 @@ _PRESETS: dict[Preset, dict[str, object]] = {
         "patience": 20,
         "threads": 2,
     },
-    # Su et al., KDD 2019, section 4.3
+    # the sizes of Su et al., KDD 2019
     "paper": {
         "window_length": 100,
         "hidden": 500,

@@ -2,22 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from PIL import Image
 
 from service.scoring.series import Series
+from trainer.canvas import ALARM, BLAME, LABEL, MODEL, QUIET, TRUE, clean, figure_of, save
 from trainer.measures import BoolArray, FloatArray, IntArray, runs
 
-TRUE, MODEL, ALARM, LABEL, QUIET = "#1f5fa8", "#e08214", "#c0282d", "#f4c7b8", "#8a8f98"
-BLAME = LinearSegmentedColormap.from_list("blame", ["#ffffff", "#fbd9b5", "#e08214", "#7a1f12"])
-DOTS_PER_INCH = 100
-COLORS = 96  # of a picture file
 BINS = 1500  # points drawn of a long timeline; each shows the extremes of its bin
 FLOOR = 1e-2  # of a score on a log axis
 
@@ -46,7 +41,7 @@ class Close:
 
 def plot_loss(path: Path, epochs: Sequence[dict[str, float]], *, best_epoch: int) -> None:
     """Training and validation loss of every epoch, and the epoch whose weights were kept."""
-    figure, axes = _figure(8.0, 3.4)
+    figure, axes = figure_of(8.0, 3.4)
     at = [epoch["epoch"] for epoch in epochs]
     axes.plot(at, [epoch["loss"] for epoch in epochs], color=TRUE, label="training")
     validation = [epoch["validation_loss"] for epoch in epochs]
@@ -55,12 +50,12 @@ def plot_loss(path: Path, epochs: Sequence[dict[str, float]], *, best_epoch: int
         axes.axvline(best_epoch, color=QUIET, linestyle="--", label=f"kept: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel="loss, nats per point")
     axes.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_timeline(path: Path, series: Series, score: FloatArray, is_anomaly: BoolArray) -> None:
     """The score over the whole series, its threshold, its alarms and the labelled events."""
-    figure, axes = _figure(11.0, 3.6)
+    figure, axes = figure_of(11.0, 3.6)
     times, unit = _elapsed(series)
     if series.label is not None:
         _shade(axes, times, series.label, LABEL, "labelled anomaly")
@@ -73,7 +68,7 @@ def plot_timeline(path: Path, series: Series, score: FloatArray, is_anomaly: Boo
     axes.set_yscale("log")
     axes.set(xlabel=f"{unit} since the first point", ylabel="score", xlim=(times[0], times[-1]))
     axes.legend(frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0.0, 1.0))
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_expected(path: Path, close: Close, expected: FloatArray, *, band: FloatArray) -> None:
@@ -98,9 +93,9 @@ def plot_expected(path: Path, close: Close, expected: FloatArray, *, band: Float
         axes.plot(close.minutes, truth, color=TRUE, linewidth=1.2, label="true")
         axes.set_ylabel(close.series.dimensions[dimension], fontsize=8)
         axes.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
-        _clean(axes)
+        clean(axes)
     panels[-1].set_xlabel("minutes since the incident opened")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_contributions(
@@ -108,7 +103,7 @@ def plot_contributions(
 ) -> None:
     """Who contributed when: dimensions by falling blame, the labelled culprits marked."""
     shown = close.blame[:20]
-    figure, axes = _figure(10.0, 1.3 + 0.21 * len(shown))
+    figure, axes = figure_of(10.0, 1.3 + 0.21 * len(shown))
     grid = np.nan_to_num(contribution[close.rows][:, shown].T)  # (dimension, time)
     minutes = close.minutes
     edges = np.append(minutes, minutes[-1] + np.median(np.diff(minutes)))
@@ -121,14 +116,14 @@ def plot_contributions(
     _mark_incident(axes, close)
     axes.set_xlabel("minutes since the incident opened (dashed: opened, resolved)")
     figure.colorbar(image, ax=axes, label="contribution", pad=0.01)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_trade_off(
     path: Path, budgets: FloatArray, observed: dict[str, FloatArray], *, chosen: float
 ) -> None:
     """Incidents per entity-day that each budget would have led to."""
-    figure, axes = _figure(7.0, 4.0)
+    figure, axes = figure_of(7.0, 4.0)
     axes.plot(budgets, budgets, color=QUIET, linestyle=":", label="as promised")
     for (name, rates), color in zip(observed.items(), (TRUE, MODEL), strict=False):
         axes.plot(budgets, rates, color=color, marker="o", markersize=3, label=name)
@@ -138,30 +133,7 @@ def plot_trade_off(
     axes.set_ylim(bottom=0.0)
     axes.set(xlabel="budget: false incidents per entity-day", ylabel="observed per entity-day")
     axes.legend(frameon=False)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    _clean(axes)
-    return figure, axes
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.xaxis.label.set_fontsize(9)
-    axes.yaxis.label.set_fontsize(9)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write with few colours: a plot has few, and the bundle travels with its report."""
-    picture = BytesIO()
-    # without the library's version in it, equal arrays give equal files
-    figure.savefig(picture, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    with Image.open(picture) as image:
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+    save(figure, path)
 
 
 def _elapsed(series: Series) -> tuple[FloatArray, str]:

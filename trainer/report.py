@@ -12,6 +12,7 @@ from service.scoring.offline import Scored
 from service.scoring.series import Series
 from trainer.budget import BUDGETS, incidents_per_day
 from trainer.close_up import close_up
+from trainer.datasets import Halves
 from trainer.evaluate import Evaluation
 from trainer.plots import plot_loss, plot_trade_off
 from trainer.tables import MEASURES, cell, markdown, table
@@ -26,6 +27,7 @@ class Material:
     """Everything a report is made of."""
 
     bundle: Bundle
+    halves: Halves
     evaluation: Evaluation  # on the test half; on no series where there is none
     held_out: Sequence[Series]  # the calibration stretches
     held_out_scored: Sequence[Scored]
@@ -57,6 +59,7 @@ def write_report(material: Material) -> Path:
         _trade_off(material),
         _training(material.bundle.folder),
         _figures(material.bundle),
+        _data(material),
     ]
     path = material.bundle.folder / "report.md"
     path.write_text("\n\n".join(section for section in sections if section) + "\n")
@@ -71,7 +74,7 @@ def _head(material: Material) -> str:
         f"`{manifest.model}` for {len(manifest.dimensions)} dimensions, trained on {entities} "
         f"{'entity' if entities == 1 else 'entities'}, one point every "
         f"{manifest.period_seconds:g} s. A point is anomalous when its score is above 1; the "
-        f"budget is {manifest.default_budget:g} false incidents per entity-day. The first "
+        f"budget of false incidents per entity-day is {manifest.default_budget:g}. The first "
         f"{manifest.memory_horizon - 1} points of an entity warm it up and have no score."
     )
 
@@ -83,10 +86,12 @@ def _measures(evaluation: Evaluation) -> str:
     return (
         f"## Detection\n\n{markdown(*table(evaluation.rows))}\n\n"
         f"Mean over {len(labelled)} labelled test series, each measured alone, point by point as "
-        "the service would answer, on the points that were scored. PCA (D / 4 components, squared "
-        "error), input and random know no threshold. Oracle columns choose their threshold on the "
-        "labels: ceilings, not results. Attribution averages the contributions over each labelled "
-        "segment, found or not."
+        "the service would answer, on the points that were scored. *Score* decides, *severity* "
+        "ranks; *untrained* is the same bundle around a network with its initial weights, *PCA* "
+        "the squared error of D / 4 components, *input* the scaled values themselves. An oracle "
+        "chooses its threshold on the labels: a ceiling, not a result; composite F1, events "
+        "found, false alarm episodes per entity-day and delay are those of the threshold that "
+        "serves. Attribution averages the contributions over each labelled segment, found or not."
     )
 
 
@@ -147,7 +152,6 @@ def _figures(bundle: Bundle) -> str:
         for view in manifest.views
     ]
     parity = [[name, f"{value:.3g}"] for name, value in sorted(manifest.parity.items())]
-    training = [[name, f"{value}"] for name, value in sorted(manifest.training.items())]
     return "\n\n".join(
         [
             "## Export",
@@ -156,7 +160,29 @@ def _figures(bundle: Bundle) -> str:
             "points. `batch`: the same point alone and in a batch.",
             "## Views",
             "\n".join(views),
-            "## Data and configuration",
-            markdown(["what", "value"], training),
         ]
+    )
+
+
+def _data(material: Material) -> str:
+    parts = {
+        "training half": material.halves.train,
+        "held-out end of it, for calibration (and warm-up)": material.held_out,
+        "test half": material.halves.test,
+    }
+    lines = [
+        [
+            name,
+            f"{len(series)}",
+            f"{sum(len(one.values) for one in series):,}",
+            f"{sum(int(np.isnan(one.values).sum()) for one in series):,}",
+            f"{sum(int(one.label.sum()) for one in series if one.label is not None):,}",
+        ]
+        for name, series in parts.items()
+    ]
+    head = ["data", "series", "points", "missing values", "labelled points"]
+    training = material.bundle.manifest.training
+    known = [[name, f"{value}"] for name, value in sorted(training.items())]
+    return "\n\n".join(
+        ["## Data and configuration", markdown(head, lines), markdown(["what", "value"], known)]
     )

@@ -17,7 +17,7 @@ from trainer.build import build_bundle
 from trainer.config import Config
 from trainer.datasets import Halves, expect_dimensions
 from trainer.evaluate import evaluate
-from trainer.fit import fit
+from trainer.fit import Fitted, fit
 from trainer.report import Material, write_history, write_report
 from trainer.training import Progress
 
@@ -45,44 +45,59 @@ class Order:
     output: Path
     period_seconds: float
 
-    def check(self) -> None:
-        """Raise before the training what would be found only after it."""
-        if not NAME.match(self.name):
-            raise SettingInvalid(
-                f"expected a name of a-z, 0-9, '.', '_' and '-', got {self.name!r}"
-            )
-        try:
-            self.output.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise SettingInvalid(f"cannot write into {self.output}: {problem}") from None
+
+def check(order: Order, halves: Halves) -> None:
+    """Raise before the training what would be found only after it."""
+    if not NAME.match(order.name):
+        raise SettingInvalid(f"expected a name of a-z, 0-9, '.', '_' and '-', got {order.name!r}")
+    first = halves.train[0]
+    expect_dimensions([*halves.train, *halves.test], first.dimensions, of=first.entity)
+    try:
+        order.output.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SettingInvalid(f"cannot write into {order.output}: {problem}") from None
 
 
 def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
     """Fit, export and calibrate."""
-    expect_dimensions(series, series[0].dimensions, of=series[0].entity)
     config = order.config
-    fitted = fit(series, config, on_progress=_told(stages, config))
-    tell = stages("export, calibration", total=None)
+    fitted = _trained(series, config, stages) if config.epochs else fit(series, config)
     bundle = build_bundle(
-        fitted, order.output, name=order.name, period_seconds=order.period_seconds
+        fitted,
+        order.output,
+        name=order.name,
+        period_seconds=order.period_seconds,
+        on_point=_counted(stages, "export, calibration"),
     )
-    tell(1.0)
     write_history(bundle.folder, fitted.history, best_epoch=fitted.best_epoch)
     return bundle
 
 
-def _told(stages: Stages, config: Config) -> Callable[[Progress], None]:
-    tell = stages("training", total=config.epochs * config.epoch_steps)
-    held_out = ""
+def _trained(series: Sequence[Series], config: Config, stages: Stages) -> Fitted:
+    total = config.epochs * config.epoch_steps
+    tell, held_out = stages("training", total=total), ""
 
     def on_progress(progress: Progress) -> None:
         nonlocal held_out
         if progress.validation_loss is not None:
-            held_out = f", validation {progress.validation_loss:.3f}"
-        epoch = f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
+            held_out = f", held out {progress.validation_loss:.3f}"
+        epoch = f"{progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
         tell(progress.step, epoch + held_out)
 
-    return on_progress
+    fitted = fit(series, config, on_progress=on_progress)
+    tell(total, f"{len(fitted.history)} epochs, kept the weights of {fitted.best_epoch}")
+    return fitted
+
+
+def _counted(stages: Stages, title: str, *, total: int | None = None) -> Callable[[int], None]:
+    tell, done = stages(title, total=total), 0
+
+    def on_point(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, f"{done:,} points")
+
+    return on_point
 
 
 def examine(
@@ -103,7 +118,7 @@ def examine(
         period_seconds=bundle.manifest.period_seconds,
         untrained=untrained,
     )
-    return Material(bundle, evaluation, held_out, scored[tests:])
+    return Material(bundle, halves, evaluation, held_out, scored[tests:])
 
 
 def _held_out_points(bundle: Bundle, series: Series) -> int:
@@ -116,15 +131,8 @@ def score(
     bundle: Bundle, series: Sequence[Series], stages: Stages, *, title: str = "scoring"
 ) -> list[Scored]:
     """What the service would answer, all series side by side."""
-    points, done = sum(len(one.values) for one in series), 0
-    tell = stages(title, total=points)
-
-    def on_point(count: int) -> None:
-        nonlocal done
-        done += count
-        tell(done, f"{done:,} of {points:,} points")
-
-    return score_series(Fold(bundle), series, on_point=on_point)
+    points = sum(len(one.values) for one in series)
+    return score_series(Fold(bundle), series, on_point=_counted(stages, title, total=points))
 
 
 def score_untrained(bundle: Bundle, halves: Halves, stages: Stages) -> list[Scored]:

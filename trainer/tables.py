@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from trainer.evaluate import Measures
 
 ROWS = {
-    "score": "score (decides)",
-    "severity": "severity (ranks)",
-    "untrained": "untrained network",
+    "score": "score",
+    "severity": "severity",
+    "untrained": "untrained",
     "pca": "PCA",
-    "input": "input itself",
+    "input": "input",
     "random": "random",
 }
 MEASURES = {
     "average_precision": "average precision",
     "vus_pr": "VUS-PR, W = 100",
-    "oracle_f1": "point F1, oracle threshold",
-    "oracle_composite_f1": "composite F1, oracle threshold",
-    "composite_f1": "composite F1 at the threshold that serves",
+    "oracle_f1": "point F1, oracle",
+    "oracle_composite_f1": "composite F1, oracle",
+    "composite_f1": "composite F1",
     "event_recall": "events found",
-    "false_episodes_per_day": "false alarm episodes per entity-day",
+    "false_episodes_per_day": "false episodes/day",
     "median_delay_points": "median delay, points",
     "hit_rate_100": "HitRate@100",
     "hit_rate_150": "HitRate@150",

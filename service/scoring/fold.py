@@ -17,7 +17,13 @@ from service.errors import BundleInvalid
 from service.scoring.bundle import Bundle
 from service.scoring.detector import Detection, Detector
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
-from service.scoring.normaliser import CONSTANT_CAP, LN_2, Normaliser, aggregate, normal_surprisal
+from service.scoring.normaliser import (
+    LN_2,
+    Normaliser,
+    aggregate,
+    normal_surprisal,
+    surprisal_cap,
+)
 from service.scoring.tail import surprisal, threshold_surprisal
 
 TOP_CAUSES = 5
@@ -96,8 +102,7 @@ class Fold:
             for role in ("score", "severity")
         ]
         self._max_incident_points = min(view.half_life_points for view in manifest.views)
-        is_constant = bundle.calibration.is_constant
-        self._cap = np.where(is_constant, CONSTANT_CAP, np.inf).astype(np.float32)
+        self._cap = surprisal_cap(bundle.calibration.is_constant)
         self._unit = bundle.calibration.excess.astype(np.float32)[:, :, None]
         self._threshold = threshold_surprisal(
             bundle.calibration.kappa, budget=self.budget, period_seconds=manifest.period_seconds

@@ -14,7 +14,8 @@ LN_2 = float(np.log(2.0))
 YOUNG_POINTS = 32
 WINSOR = 3.0  # deviations beyond which an error teaches no more than this
 OPEN_INCIDENT_SLOWDOWN = 10.0
-CONSTANT_CAP = 20.0  # nats; a dimension that never moved in training cannot drown the others
+CAP = 1_000.0  # nats; beyond it one dimension would hide what all others say (docs/detection.md)
+CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
 MAX_DEVIATION = 1e9
 
 Float32Array = npt.NDArray[np.float32]
@@ -41,6 +42,11 @@ def normal_surprisal(z: Float32Array) -> Float32Array:
     upper = x * x - polynomial - np.log(t) + np.float32(LN_2)
     surprisal: Float32Array = np.where(z >= 0, upper, -np.log1p(-np.exp(-upper)))
     return surprisal
+
+
+def surprisal_cap(is_constant: npt.NDArray[np.bool_]) -> Float32Array:
+    """What one dimension may say at most, in nats."""
+    return np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))
 
 
 class Normaliser:

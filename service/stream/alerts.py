@@ -12,7 +12,7 @@ import random
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from operator import le, lt
 from types import TracebackType
@@ -238,11 +238,12 @@ class AlertFeed:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._reader:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
-        await self._client.aclose()
+        try:
+            while self._reader and not self._reader.done():
+                self._reader.cancel()  # again and again: see _obey_cancellation
+                await asyncio.wait([self._reader], timeout=FIRST_PAUSE_SECONDS)
+        finally:
+            await self._client.aclose()
 
     @asynccontextmanager
     async def subscribe(
@@ -342,11 +343,21 @@ class AlertFeed:
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await action()
+                answer = await action()
             except RedisError as error:
                 log.warning("alert feed waits for Redis", error=str(error))
+            else:
+                _obey_cancellation()
+                return answer
             await asyncio.sleep(random.uniform(0.5, 1.0) * pause_seconds)
             pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
+
+
+def _obey_cancellation() -> None:
+    """Tell a cancelled task again: redis-py (8.1) swallows it while a reply is on its way."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _entry(shard: int, stream_id: bytes, fields: dict[bytes, bytes]) -> Entry:

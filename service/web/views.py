@@ -127,4 +127,4 @@ class Problem(Documented):
     status: int = Field(examples=[422])
     detail: str
     code: str = Field(examples=["bad_points"])
-    errors: list[Fault] = []
+    errors: tuple[Fault, ...] = ()

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from typing import Literal
 
 import pytest
 from redis import Redis
@@ -65,15 +66,14 @@ def test_data_survive_a_killed_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("durability", ["always", "everysec"])
 def test_the_store_accepts_it_with_the_durability_asked_for(
-    tmp_path: Path, durability: str
+    tmp_path: Path, durability: Literal["always", "everysec"]
 ) -> None:
-    name = "always" if durability == "always" else "everysec"
-    with EmbeddedValkey(tmp_path, durability=name) as server:
-        store = Store(server.url, StoreOptions(durability=name))
+    with EmbeddedValkey(tmp_path, durability=durability) as server:
+        store = Store(server.url, StoreOptions(durability=durability))
         store.check()
         store.close()
         with Redis.from_url(server.url) as client:
-            assert client.config_get("appendfsync") == {"appendfsync": name}
+            assert client.config_get("appendfsync") == {"appendfsync": durability}
 
 
 def test_nobody_else_may_come_near(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_store_is_a_dictionary(redis_url: str) -> None:
             super().__init__(redis_url)
 
     limits = settings(
-        max_examples=100,
+        max_examples=80,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -65,7 +65,7 @@ def soft_label(label: BoolArray, width: int) -> FloatArray:
             distance = max(start - time, time - end)
             if 0 < distance <= width // 2:
                 soft[time] += math.sqrt(1 - distance / width)
-    return np.minimum(soft, 1.0)
+    return np.asarray(np.minimum(soft, 1.0))
 
 
 def widened_events(label: BoolArray, width: int) -> list[list[int]]:

@@ -104,6 +104,17 @@ def test_a_series_too_short_to_train_on_is_a_failure_in_one_line(run: Run, tmp_p
     assert "Traceback" not in ran.err
 
 
+def test_a_test_half_of_other_dimensions_is_refused_before_training(
+    run: Run, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n3,4\n")
+    arguments = ("--data", npz(tmp_path), "--output", tmp_path, "--name", "m", *FIT)
+    ran = run("fit", *arguments, "--test-data", other)
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert "lacks ['c', 'd']" in ran.err
+
+
 @pytest.mark.parametrize("option", [("--preset", "huge"), ("--epochs", "-1"), ("--model", "x")])
 def test_an_option_out_of_range_is_a_usage_error(
     run: Run, tmp_path: Path, option: tuple[str, str]
@@ -136,6 +147,7 @@ def test_evaluate_gives_the_rows_of_bundle_and_floors(run: Run, tmp_path: Path) 
     assert list(answer["metrics"]) == ["score", "severity", "random", "input", "pca"]
     assert answer["metrics"]["score"]["event_recall"] == 1.0
     assert "event_recall" not in answer["metrics"]["pca"]
+    assert answer["entities"] == {"alpha": answer["metrics"]}
     assert load_bundle(bundle.folder).manifest.metrics == {}
 
 
@@ -180,6 +192,7 @@ def test_report_writes_the_measures_into_the_manifest_and_keeps_the_version(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: Path) -> None:
     output = tmp_path / "bundles"
     arguments = ("--data", npz(tmp_path), "--output", output, "--name", "one", *FIT)
@@ -204,17 +217,29 @@ def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: P
     assert not list(output.glob("untrained*"))
 
 
-@pytest.mark.slow
-def test_fit_of_a_folder_is_one_network_or_one_bundle_each(run: Run, tmp_path: Path) -> None:
-    data, output = tmp_path / "data", tmp_path / "bundles"
-    data.mkdir()
+def fleet(folder: Path) -> Path:
+    folder.mkdir()
     for entity in ENTITIES:
-        npz(data, entity)
-    arguments = ("--data", data, "--output", output, "--no-report", *FIT)
-    assert run("fit", *arguments, "--name", "fleet").code == 0
+        npz(folder, entity)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_fit_of_a_folder_is_one_network_for_all(run: Run, tmp_path: Path) -> None:
+    data, output = fleet(tmp_path / "data"), tmp_path / "bundles"
+    arguments = ("--data", data, "--output", output, "--name", "fleet", "--no-report", *FIT)
+    assert run("fit", *arguments).code == 0
     assert load_bundle(output / "fleet").manifest.entities == ENTITIES
     assert not list(output.glob("fleet/*/report.md"))
-    ran = run("fit", *arguments, "--name", "own", "--per-entity", "--json")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_fit_per_entity_is_a_bundle_for_each(run: Run, tmp_path: Path) -> None:
+    data, output = fleet(tmp_path / "data"), tmp_path / "bundles"
+    arguments = ("--data", data, "--output", output, "--name", "own", "--no-report", *FIT)
+    ran = run("fit", *arguments, "--per-entity", "--json")
     assert ran.code == 0
     names = [bundle["name"] for bundle in json.loads(ran.out)["bundles"]]
     assert names == [f"own-{entity}" for entity in ENTITIES]
@@ -222,6 +247,7 @@ def test_fit_of_a_folder_is_one_network_or_one_bundle_each(run: Run, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_fit_of_a_csv_file_chooses_columns_and_says_that_nothing_was_measured(
     run: Run, tmp_path: Path
 ) -> None:

@@ -31,8 +31,9 @@ def material(bundle: Bundle, tests: list[Series], held_out: list[Series]) -> Mat
     """What the trainer would hand to the report."""
     fold = Fold(bundle)
     train = [series_like(entity, 300, seed=1) for entity in ENTITIES]
-    evaluation = evaluate(Halves(train, tests), score_series(fold, tests), period_seconds=60)
-    return Material(bundle, evaluation, held_out, score_series(fold, held_out))
+    halves = Halves(train, tests)
+    evaluation = evaluate(halves, score_series(fold, tests), period_seconds=60)
+    return Material(bundle, halves, evaluation, held_out, score_series(fold, held_out))
 
 
 def labelled(bundle: Bundle) -> Material:
@@ -89,6 +90,7 @@ def test_the_figures_of_a_report_are_those_of_its_data(reported: tuple[Material,
     assert f"| average precision | {rows['score']['average_precision']:.3f} |" in text
     assert f"| {rows['random']['vus_pr']:.3f} |" in text
     own = max(given.evaluation.scored, key=lambda scored: float(np.nanmax(scored.severity)))
+    assert "| test half | 2 | 800 | 0 | 40 |" in text
     assert f"{len(own.score)} points, {own.is_anomaly.sum()} anomalous" in text
     assert f"severity {np.nanmax(own.severity):.3g}" in text
 

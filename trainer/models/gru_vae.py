@@ -1,20 +1,21 @@
-"""The GRU-VAE ("OmniAnomaly" family): a stochastic recurrent network over one entity's points.
+"""The GRU-VAE: a stochastic recurrent network over one entity's points.
 
 Su, Zhao, Niu, Liu, Sun, Pei: Robust anomaly detection for multivariate time series through
-stochastic recurrent neural network, KDD 2019. "eq." below are that paper's equations.
+stochastic recurrent neural network, KDD 2019 ("OmniAnomaly"); qnet and pnet are that paper's words.
 
-    encoder    e_t = GRU(x_t, e_{t-1});  h_t = two dense layers on e_t                    eq. 2
-    posterior  z0_t ~ N(mu_t, s_t^2), both linear in [h_t ; z0_{t-1}]: connected latents  eq. 2
-    flow       z_t = K planar flows of z0_t (Rezende and Mohamed, ICML 2015)              eq. 3
-    prior      linear-Gaussian random walk seen through noise (a Kalman filter)           eq. 4
-    decoder    d_t = GRU(z_t, d_{t-1});  x_t ~ N(mean_t, scale_t^2), diagonal             eq. 5
+    qnet    e_t = GRU(x_t, e_{t-1});  h_t = two dense layers on e_t
+            z0_t ~ N(mu_t, s_t^2), both linear in [h_t ; z0_{t-1}]: connected latents
+            z_t = K planar flows of z0_t        Rezende and Mohamed, ICML 2015, eq. 10 to 12
+    prior   z_t = s_t + noise, s_t a random walk: a linear-Gaussian state-space model,
+            log p(z_t | z_<t) by the Kalman filter    Kalman, 1960
+    pnet    d_t = GRU(z_t, d_{t-1});  x_t ~ N(mean_t, scale_t^2), linear in two dense layers on d_t
 
 What differs from the paper, and why:
 - The state is carried: `forward` takes it and gives it back, so training by truncated
   back-propagation sees what serving sees, a point at a time.
 - The scale of x is bounded, `low + (high - low) * sigmoid(.)`: an unbounded one grows exactly on
   unseen inputs, and softplus is not batch-invariant in ONNX Runtime.
-- The latent recurrence is kept a contraction, so that a wrong state is always forgotten.
+- The latent recurrence is kept a contraction, so that the error of a wrong state fades.
 - The reset gate is PyTorch's, applied after the recurrent product.
 """
 
@@ -59,12 +60,12 @@ class Evidence(NamedTuple):
     posterior: Tensor  # log q(z | x)
 
     def loss(self, beta: float = 1.0) -> Tensor:
-        """Negative lower bound, eq. 6; `beta` weighs the divergence while training warms up."""
+        """Negative lower bound (Kingma and Welling, ICLR 2014, eq. 2), its divergence by `beta`."""
         return -(self.reconstruction + beta * (self.prior - self.posterior))
 
 
 class PlanarFlows(nn.Module):
-    """K planar flows z <- z + u_hat tanh(w.z + b), shared by all steps."""
+    """K planar flows z <- z + u_hat tanh(w.z + b), shared by all steps (eq. 10)."""
 
     def __init__(self, latent: int, flows: int) -> None:
         super().__init__()
@@ -73,13 +74,13 @@ class PlanarFlows(nn.Module):
         self.b = nn.Parameter(torch.zeros(flows))
 
     def directions(self) -> Tensor:
-        """u_hat (K, Z): u moved so that w.u_hat > -1, which makes every flow invertible."""
+        """u_hat (K, Z): u moved so that w.u_hat > -1: every flow is invertible (appendix A.1)."""
         w_u = (self.w * self.u).sum(1, keepdim=True)  # (K, 1)
         norm = self.w.square().sum(1, keepdim=True).clamp_min(1e-12)  # (K, 1)
         return self.u + (functional.softplus(w_u) - 1 - w_u) * self.w / norm  # (K, Z)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, Z) -> flowed z (B, T, Z) and log |det| of the whole map (B, T)."""
+        """(B, T, Z) -> flowed z (B, T, Z) and log |det| of the whole map (B, T), eq. 12."""
         u_hat = self.directions()
         slopes = (self.w * u_hat).sum(1)  # (K,)
         log_det = z.new_zeros(z.shape[:-1])  # (B, T)

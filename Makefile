@@ -1,0 +1,53 @@
+# make demo and make test need Python 3.11, make, and on Debian apt; everything else they install.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+ARGS ?=
+DEBIAN := redis-server prometheus
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: install demo test test-fast check format bench bundles clean
+
+install: $(VENV)/.service              ## the service alone, without torch
+demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
+	@$(BIN)/gaugewatch demo $(ARGS)
+test: $(VENV)/.everything system-packages check  ## everything that is checked
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+test-fast: $(VENV)/.everything         ## the tests that take seconds
+	$(BIN)/pytest -m "not slow"
+check: $(VENV)/.everything             ## lint, types, imports, spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+format: $(VENV)/.everything            ## format and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+bench: $(VENV)/.everything system-packages  ## points per second beside a naive service
+	$(BIN)/python -m benchmarks.ingest $(ARGS)
+bundles: $(VENV)/.everything           ## train the shipped bundles again (SMD from GAUGEWATCH_DATA)
+	$(BIN)/python -m benchmarks.ship $(ARGS)
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+
+.PHONY: system-packages
+system-packages:                       # real servers for the tests; only what is not there
+	@command -v redis-server >/dev/null && command -v promtool >/dev/null \
+	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(DEBIAN); }
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.service: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.everything: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[trainer]" --group dev
+	@touch $@ $(VENV)/.service

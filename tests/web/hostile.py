@@ -1,0 +1,108 @@
+"""Bodies that break services, each with the status it deserves."""
+
+from typing import Final
+
+BAD_BODY: Final = (400, "bad_body")
+BAD_POINTS: Final = (422, "bad_points")
+
+
+def body(
+    entity: str = '"hostile"',
+    timestamp_ms: str = "1750000000000",
+    values: str = "[1, 2, 3, 4]",
+    more: str = "",
+) -> bytes:
+    """One row, of raw JSON texts."""
+    text = f'{{"entity":{entity},"timestamp_ms":{timestamp_ms},"values":{values}{more}}}'
+    return f'{{"points":[{text}]}}'.encode()
+
+
+HOSTILE: Final[dict[str, tuple[bytes, tuple[int, str]]]] = {
+    "NaN": (body(values="[NaN]"), BAD_BODY),
+    "Infinity": (body(values="[Infinity]"), BAD_BODY),
+    "-Infinity": (body(values="[-Infinity]"), BAD_BODY),
+    "1e400": (body(values="[1e400]"), BAD_BODY),
+    "-1e400": (body(values="[-1e400]"), BAD_BODY),
+    "endless exponent": (body(values="[1e99999999999999999999]"), BAD_BODY),
+    "text nan": (body(values='["nan"]'), BAD_BODY),
+    "text inf": (body(values='["inf"]'), BAD_BODY),
+    "true": (body(values="[true]"), BAD_BODY),
+    "text 1": (body(values='["1"]'), BAD_BODY),
+    "lone surrogate in an entity": (body(entity='"\\ud800"'), BAD_BODY),
+    "low surrogate in an entity": (body(entity='"\\udc00"'), BAD_BODY),
+    "lone surrogate in a dimension": (body(values='{"\\ud800":1}'), BAD_BODY),
+    "encoded surrogate": (body().replace(b"hostile", b"\xed\xa0\x80"), BAD_BODY),
+    "surrogate in an unknown field": (body(more=',"\\ud800":1'), BAD_BODY),
+    "escaped NUL in an entity": (body(entity='"a\\u0000b"'), BAD_POINTS),
+    "NUL in an entity": (body(entity='"a\x00b"'), BAD_BODY),
+    "newline in an entity": (body(entity='"a\\nb"'), BAD_POINTS),
+    "bidi override in an entity": (body(entity='"a\\u202eb"'), BAD_POINTS),
+    "zero width space in an entity": (body(entity='"a\\u200bb"'), BAD_POINTS),
+    "byte order mark in an entity": (body(entity='"\\ufeffa"'), BAD_POINTS),
+    "line separator in an entity": (body(entity='"a\\u2028b"'), BAD_POINTS),
+    "unassigned character": (body(entity='"a\\u0378"'), BAD_POINTS),
+    "decomposed entity": (body(entity='"e\\u0301"'), BAD_POINTS),
+    "space at the end": (body(entity='"a "'), BAD_POINTS),
+    "empty entity": (body(entity='""'), BAD_POINTS),
+    "long entity": (body(entity=f'"{"x" * 201}"'), BAD_POINTS),
+    "entity is a number": (body(entity="1"), BAD_BODY),
+    "entity is null": (body(entity="null"), BAD_BODY),
+    "integer of 401 digits": (body(values=f"[{'9' * 401}]"), BAD_BODY),
+    "integer of 5001 digits": (body(values=f"[{'9' * 5001}]"), BAD_BODY),
+    "time of 401 digits": (body(timestamp_ms="9" * 401), BAD_POINTS),
+    "time of 5001 digits": (body(timestamp_ms="9" * 5001), BAD_BODY),
+    "negative time of 401 digits": (body(timestamp_ms="-" + "9" * 401), BAD_POINTS),
+    "fractional time": (body(timestamp_ms="1.5"), BAD_BODY),
+    "time with a point": (body(timestamp_ms="1.0"), BAD_BODY),
+    "time with an exponent": (body(timestamp_ms="1e3"), BAD_BODY),
+    "time is true": (body(timestamp_ms="true"), BAD_BODY),
+    "time is text": (body(timestamp_ms='"1"'), BAD_BODY),
+    "time is null": (body(timestamp_ms="null"), BAD_BODY),
+    "negative time": (body(timestamp_ms="-1"), BAD_POINTS),
+    "time beyond int64": (body(timestamp_ms=str(2**63)), BAD_POINTS),
+    "time in microseconds": (body(timestamp_ms="1750000000000000"), BAD_POINTS),
+    "year 2200": (body(timestamp_ms="7258118400000"), BAD_POINTS),
+    "too few values": (body(values="[1]"), BAD_POINTS),
+    "too many values": (body(values="[1,2,3,4,5]"), BAD_POINTS),
+    "no values": (body(values="[]"), BAD_POINTS),
+    "unknown dimension": (body(values='{"a":1,"zz":2}'), BAD_POINTS),
+    "values is null": (body(values="null"), BAD_BODY),
+    "value in a list": (body(values="[[1]]"), BAD_BODY),
+    "value in an object": (body(values='{"a":{"b":1}}'), BAD_BODY),
+    "deep values": (body(values="[" * 40_000 + "]" * 40_000), BAD_BODY),
+    "deep body": (b"[" * 90_000, BAD_BODY),
+    "deep unknown field": (b'{"x":' * 15_000, BAD_BODY),
+    "bad UTF-8": (body().replace(b"hostile", b"\xff"), BAD_BODY),
+    "UTF-16": (body().decode().encode("utf-16"), BAD_BODY),
+    "byte order mark": (b"\xef\xbb\xbf" + body(), BAD_BODY),
+    "gzip": (b"\x1f\x8b\x08\x00abc", BAD_BODY),
+    "empty": (b"", BAD_BODY),
+    "spaces": (b"  \n ", BAD_BODY),
+    "null": (b"null", BAD_BODY),
+    "a number": (b"1", BAD_BODY),
+    "an array": (b"[]", BAD_BODY),
+    "an empty object": (b"{}", BAD_BODY),
+    "cut off": (body()[:-3], BAD_BODY),
+    "two documents": (body() * 2, BAD_BODY),
+    "no points": (b'{"points":[]}', BAD_BODY),
+    "points is null": (b'{"points":null}', BAD_BODY),
+    "unknown field": (body(more=',"<script>":1'), BAD_BODY),
+    "unknown field beside points": (b'{"points":[],"<script>":1}', BAD_BODY),
+    "missing time": (b'{"points":[{"entity":"a","values":[1]}]}', BAD_BODY),
+    "both forms": (b'{"points":[],"values":[[1]]}', BAD_BODY),
+    "half a column form": (b'{"entity":"a","values":[[1]]}', BAD_BODY),
+    "columns of two lengths": (b'{"entity":"a","timestamp_ms":[1],"values":[[1],[2]]}', BAD_BODY),
+    "entities of another length": (
+        b'{"entity":["a","b"],"timestamp_ms":[1],"values":[[1]]}',
+        BAD_BODY,
+    ),
+    "empty columns": (b'{"entity":"a","timestamp_ms":[],"values":[]}', BAD_BODY),
+    "repeated dimension": (
+        b'{"entity":"a","timestamp_ms":[1],"values":[[1,2]],"dimensions":["a","a"]}',
+        BAD_BODY,
+    ),
+    "row of another length": (
+        b'{"entity":"a","timestamp_ms":[1],"values":[[1]],"dimensions":["a","b"]}',
+        BAD_POINTS,
+    ),
+}

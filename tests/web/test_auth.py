@@ -1,0 +1,131 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from service.settings import Settings
+from service.web.app import create_app
+from service.web.auth import ACCESS, KEY_SUBPROTOCOL, SUBPROTOCOL, Access
+from tests.web.hostile import body
+from tests.web.serving import serving, settings_for
+
+KEYS = ("first-key-0123456789", "second-key-0123456789")
+
+
+@pytest.fixture
+def locked(bundle_folder: Path, tmp_path: Path) -> Settings:
+    return settings_for(
+        bundle_folder, tmp_path, api_keys=",".join(KEYS), origins=("https://panel.example",)
+    )
+
+
+def test_every_route_declares_who_may_use_it(settings: Settings) -> None:
+    paths = {getattr(route, "path", type(route).__name__) for route in create_app(settings).routes}
+    assert paths == set(ACCESS)
+    assert {path for path, access in ACCESS.items() if access is Access.OPEN} == {
+        "/livez",
+        "/readyz",
+    }
+
+
+def test_a_key_opens_every_route_and_nothing_else_does(locked: Settings) -> None:
+    with TestClient(create_app(locked)) as client:
+        for path in ("/v1/models", "/metrics", "/openapi.json", "/v1/entities/livez"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (401, "not_authorised")
+            assert answer.headers["www-authenticate"] == "Bearer"
+            for key in KEYS:
+                answer = client.get(path, headers={"authorization": f"bearer {key}"})
+                assert answer.status_code in (200, 404)
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong-key-0123456789",
+        f"Bearer {KEYS[0]}x",
+        f"Bearer {KEYS[0][:-1]}",
+        f"Bearer {KEYS[0]},{KEYS[1]}",
+        f"Basic {KEYS[0]}",
+        KEYS[0],
+        "Bearer \xff\xfe",
+    ],
+)
+def test_other_words_than_a_key_are_refused(locked: Settings, offered: str) -> None:
+    client = TestClient(create_app(locked))
+    header = (b"authorization", offered.encode("latin-1"))
+    answer = client.get("/v1/models", headers=[header])
+    assert answer.status_code == 401
+    assert not any(key in answer.text for key in KEYS)
+
+
+def test_the_key_is_asked_for_before_the_body_and_the_path(locked: Settings) -> None:
+    client = TestClient(create_app(locked))
+    assert client.post("/v1/points", content=body()).status_code == 401
+    assert client.get("/no/such/path").status_code == 401
+    assert client.get("/livez/").status_code == 401
+
+
+def open_socket(
+    url: str,
+    *,
+    origin: str | None = None,
+    offer: Sequence[str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> ClientConnection:
+    return connect(
+        url,
+        origin=None if origin is None else Origin(origin),
+        subprotocols=None if offer is None else [Subprotocol(one) for one in offer],
+        additional_headers=headers,
+    )
+
+
+def refused(
+    url: str,
+    *,
+    origin: str | None = None,
+    offer: Sequence[str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> int:
+    with pytest.raises(InvalidStatus) as refusal:
+        open_socket(url, origin=origin, offer=offer, headers=headers)
+    assert refusal.value.response.headers["content-type"] == "application/problem+json"
+    return refusal.value.response.status_code
+
+
+def test_the_websocket_wants_a_key_and_an_origin_of_ours(locked: Settings) -> None:
+    key = {"Authorization": f"Bearer {KEYS[0]}"}
+    with serving(locked) as port:
+        url = f"ws://127.0.0.1:{port}/v1/alerts"
+        assert refused(url) == 401
+        assert refused(url, offer=[SUBPROTOCOL, f"{KEY_SUBPROTOCOL}wrong"]) == 401
+        for origin in (
+            "https://evil.example",
+            f"http://127.0.0.1:{port + 1}",
+            f"http://127.0.0.1.evil.example:{port}",
+            "null",
+            "http://[",
+            "",
+        ):
+            assert refused(url, origin=origin, headers=key) == 403
+        for known in (f"http://127.0.0.1:{port}", "https://panel.example", None):
+            with open_socket(url, origin=known, headers=key) as socket:
+                assert "heartbeat" in str(socket.recv(5))
+        offer = [SUBPROTOCOL, f"{KEY_SUBPROTOCOL}{KEYS[1]}"]
+        with open_socket(url, offer=offer) as socket:
+            assert socket.subprotocol == SUBPROTOCOL
+
+
+def test_without_keys_the_origin_still_counts(port: int) -> None:
+    url = f"ws://127.0.0.1:{port}/v1/alerts"
+    assert refused(url, origin="https://evil.example") == 403

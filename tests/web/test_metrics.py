@@ -1,0 +1,122 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from service.web.app import create_app
+from tests.web.hostile import body
+from tests.web.serving import settings_for
+from tests.web.test_points import JSON, rows
+
+
+def value(page: str, name: str, **labels: str) -> float:
+    """Of one series; 0 where it does not exist yet."""
+    found = [
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    return sum(found)
+
+
+def series(page: str, name: str) -> list[dict[str, str]]:
+    return [
+        sample.labels
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name
+    ]
+
+
+def test_points_are_counted_by_what_became_of_them(client: TestClient) -> None:
+    before = client.get("/metrics").text
+    points = rows("counted", 6)
+    client.post("/v1/points", json={"points": points})
+    client.post("/v1/points", json={"points": points[-1:]})
+    after = client.get("/metrics").text
+    for status, count in (("warming", 3), ("calibrating", 3), ("duplicate", 1)):
+        grown = [value(p, "gaugewatch_points_total", status=status) for p in (before, after)]
+        assert grown[1] - grown[0] == count
+    assert value(after, "gaugewatch_entities") >= 1
+
+
+def test_anomalies_and_alerts_are_counted_once(bundle_folder: Path, tmp_path: Path) -> None:
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path))) as client:
+        points = rows("alpha", 40)
+        for dimension in range(4):
+            points[30]["values"][dimension] += 50.0 * (-1) ** dimension
+        client.post("/v1/points", json={"points": points})
+        verdicts = client.post("/v1/points", json={"points": points}).json()["verdicts"]
+        page = client.get("/metrics").text
+    transitions = [verdict.get("transition") for verdict in verdicts]
+    anomalies = sum(verdict["is_anomaly"] for verdict in verdicts)
+    assert anomalies > 0
+    assert value(page, "gaugewatch_anomalies_total") == anomalies
+    for kind in ("opened", "updated", "resolved"):
+        assert value(page, "gaugewatch_alerts_total", kind=kind) == transitions.count(kind)
+    assert value(page, "gaugewatch_score", entity="alpha") > 1
+
+
+def test_at_most_so_many_entities_are_exported_and_the_rest_counted(client: TestClient) -> None:
+    for name in "klmno":
+        client.post("/v1/points", json={"points": rows(f"many {name}", 5)})
+    page = client.get("/metrics").text
+    assert len(series(page, "gaugewatch_score")) == 3
+    assert len(series(page, "gaugewatch_severity")) == 3
+    assert value(page, "gaugewatch_entities_not_exported") >= 2
+
+
+def test_labels_of_requests_are_as_few_as_routes(client: TestClient) -> None:
+    for path in ("/a", "/b", "/v1/entities/x", "/v1/entities/y", "/%FF", "/v1/points/"):
+        client.get(path)
+    client.post("/v1/points", content=body(), headers=JSON)
+    routes = {
+        labels["route"]
+        for labels in series(client.get("/metrics").text, "gaugewatch_request_seconds_count")
+    }
+    assert {"/v1/points", "/v1/entities/{entity:path}", "none"} <= routes
+    assert routes <= {
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/points",
+        "/v1/models",
+        "/v1/entities/{entity:path}",
+        "none",
+    }
+
+
+def test_every_stage_of_the_path_of_a_point_is_timed(client: TestClient) -> None:
+    client.post("/v1/points", content=body(), headers=JSON)
+    stages = series(client.get("/metrics").text, "gaugewatch_stage_seconds_count")
+    assert {"decode", "restore", "fold", "commit", "answer", "encode"} <= {
+        labels["stage"] for labels in stages
+    }
+
+
+def test_names_that_need_escapes_do_not_break_the_page(bundle_folder: Path, tmp_path: Path) -> None:
+    names = ['quote"d', "back\\slash", "{brace}=~", "ünïcödé 🙂"]
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path))) as client:
+        for name in names:
+            client.post("/v1/points", json={"points": rows(name, 6)})
+        page = client.get("/metrics").text
+    assert {labels["entity"] for labels in series(page, "gaugewatch_score")} == set(names)
+
+
+def test_promtool_has_nothing_to_say(client: TestClient) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("NOT CHECKED BY PROMTOOL: it is not on the PATH (apt install prometheus)")
+    client.post("/v1/points", json={"points": rows("linted", 8)})
+    page = client.get("/metrics")
+    assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "gaugewatch_score{" in page.text, "promtool accepts an empty page"
+    said = subprocess.run(
+        [promtool, "check", "metrics"], input=page.content, capture_output=True, check=False
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")

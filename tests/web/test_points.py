@@ -1,0 +1,225 @@
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.settings import Settings
+from service.stream.messages import Point
+from service.web.points import decode
+from tests.builders import PERIOD_MS, START_MS, values_like
+from tests.web.hostile import HOSTILE, body
+
+JSON = {"content-type": "application/json"}
+LINES = {"content-type": "application/x-ndjson"}
+
+
+def rows(entity: str, count: int) -> list[dict[str, Any]]:
+    return [
+        {"entity": entity, "timestamp_ms": START_MS + PERIOD_MS * i, "values": values}
+        for i, values in enumerate(values_like(entity, count).tolist())
+    ]
+
+
+def as_lines(points: list[dict[str, Any]]) -> bytes:
+    return b"\n".join(json.dumps(point).encode() for point in points)
+
+
+def as_columns(points: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: [point[name] for point in points] for name in points[0]}
+
+
+def post(client: TestClient, content: bytes, headers: dict[str, str] = JSON) -> Any:
+    return client.post("/v1/points", content=content, headers=headers)
+
+
+def without_entity(answer: Any) -> list[dict[str, Any]]:
+    verdicts: list[dict[str, Any]] = answer.json()["verdicts"]
+    return [{k: v for k, v in one.items() if k not in ("entity", "incident")} for one in verdicts]
+
+
+def test_rows_columns_and_lines_are_one_thing(client: TestClient) -> None:
+    points = rows("form-1", 12)
+    answers = [post(client, json.dumps({"points": points}).encode())]
+    for name, headers in (("form-2", JSON), ("form-3", LINES), ("form-4", JSON)):
+        same = [{**point, "entity": name} for point in points]
+        columns = json.dumps(as_columns(same)).encode()
+        answers.append(post(client, columns if headers is JSON else as_lines(same), headers))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    first, *others = map(without_entity, answers)
+    assert [one["status"] for one in first] == ["warming"] * 3 + ["calibrating"] * 9
+    assert all(other == first for other in others)
+
+
+def test_one_entity_may_stand_for_all_columns_and_dimensions_have_names(
+    settings: Settings,
+) -> None:
+    columns = {
+        "entity": "a",
+        "timestamp_ms": [1, 2],
+        "dimensions": ["y", "x"],
+        "values": [[1, None], [3, 4.5]],
+    }
+    points = decode(json.dumps(columns).encode(), is_lines=False, settings=settings)
+    assert points == [
+        Point("a", 1, {"y": 1.0, "x": None}),
+        Point("a", 2, {"y": 3.0, "x": 4.5}),
+    ]
+
+
+def test_names_of_dimensions_may_come_in_any_order(client: TestClient) -> None:
+    points = rows("named-1", 6)
+    named = [
+        {**point, "entity": "named-2", "values": dict(zip("dbca", values, strict=True))}
+        for point in points
+        for a, b, c, d in [point["values"]]
+        for values in [(d, b, c, a)]
+    ]
+    one, other = (post(client, json.dumps({"points": p}).encode()) for p in (points, named))
+    assert without_entity(one) == without_entity(other)
+
+
+def test_null_and_an_absent_name_are_missing_values(client: TestClient) -> None:
+    given = body(entity='"missing-1"', values='{"a": 1, "b": null, "c": 2}')
+    (verdict,) = post(client, given).json()["verdicts"]
+    assert verdict["missing"] == ["b", "d"]
+    assert verdict["score"] is None
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bodies_are_refused_with_a_reason(client: TestClient, name: str) -> None:
+    content, (status, code) = HOSTILE[name]
+    answer = post(client, content)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == f"urn:gaugewatch:problem:{code}"
+    assert problem["status"] == status
+    assert "script" not in answer.text
+    assert len(answer.content) < 1_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_lines_are_refused_like_hostile_bodies(client: TestClient, name: str) -> None:
+    content, _ = HOSTILE[name]
+    if content.startswith(b'{"points":[{'):
+        content = content.removeprefix(b'{"points":[').removesuffix(b"]}")
+    answer = post(client, content, LINES)
+    assert answer.status_code in (400, 422)
+    assert "script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        (body(values="[1, true]"), "$.points[0].values[1]"),
+        (body(timestamp_ms='"x"'), "$.points[0].timestamp_ms"),
+        (body(more=',"<b>":1'), "$.points[0]"),
+        (body(more=',"` - at `$.a":1'), "$.points[0]"),
+        (body(values='{"<b>":"x"}'), "$.points[0].values[...]"),
+    ],
+)
+def test_the_path_of_the_fault_is_named(client: TestClient, content: bytes, path: str) -> None:
+    problem = post(client, content).json()
+    assert [fault["path"] for fault in problem["errors"]] == [path]
+    assert path in problem["detail"]
+
+
+def test_not_a_number_is_explained(client: TestClient) -> None:
+    for text in ("NaN", "Infinity", "-Infinity"):
+        assert "a missing value is null" in post(client, body(values=f"[{text}]")).json()["detail"]
+
+
+def test_the_line_of_the_fault_is_named(client: TestClient) -> None:
+    lines = as_lines(rows("line-1", 3)) + b"\n\n" + b'{"entity": 5}'
+    problem = post(client, lines, LINES).json()
+    assert problem["errors"] == [
+        {"path": "$.entity", "detail": "Expected `str`, got `int`", "line": 5}
+    ]
+    assert client.get("/v1/entities/line-1").status_code == 404, "nothing is kept"
+
+
+def test_one_line_holds_one_point(client: TestClient) -> None:
+    line = as_lines(rows("line-2", 1))
+    assert post(client, line + b" " + line, LINES).status_code == 400
+    assert post(client, line.replace(b",", b",\n"), LINES).status_code == 400
+    assert post(client, b"\r\n" + line + b"\r\n", LINES).status_code == 200
+
+
+def test_every_bad_point_is_listed_and_no_good_one_kept(client: TestClient) -> None:
+    points = rows("listed", 4)
+    points[1]["entity"] = "\x07"
+    points[3]["timestamp_ms"] = -5
+    problem = post(client, json.dumps({"points": points}).encode()).json()
+    assert [(fault["index"], fault["code"]) for fault in problem["errors"]] == [
+        (1, "bad_entity"),
+        (3, "bad_timestamp"),
+    ]
+    points = rows("listed", 4)
+    points[2]["values"] = [1]
+    points[0]["values"] = {"zz": 1}
+    problem = post(client, json.dumps({"points": points}).encode()).json()
+    assert [(fault["index"], fault["code"]) for fault in problem["errors"]] == [
+        (0, "unknown_dimension"),
+        (2, "wrong_dimension_count"),
+    ]
+    assert client.get("/v1/entities/listed").status_code == 404
+
+
+def test_of_repeated_names_the_last_counts(settings: Settings) -> None:
+    twice = body(entity='"first","entity":"second"', values='{"a":1,"a":2}')
+    (point,) = decode(twice, is_lines=False, settings=settings)
+    assert (point.entity, point.values) == ("second", {"a": 2.0})
+
+
+@pytest.mark.parametrize("form", ["rows", "columns", "lines"])
+def test_too_many_points_are_refused_and_the_limit_is_not(client: TestClient, form: str) -> None:
+    for count, status in ((50, 200), (51, 413)):
+        points = rows(f"many-{form}", count)
+        content = {
+            "rows": json.dumps({"points": points}).encode(),
+            "columns": json.dumps(as_columns(points)).encode(),
+            "lines": as_lines(points),
+        }[form]
+        answer = post(client, content, LINES if form == "lines" else JSON)
+        assert answer.status_code == status, answer.text
+
+
+def test_a_body_of_line_ends_is_not_split(client: TestClient) -> None:
+    assert post(client, b"\n" * 99_000, LINES).json()["code"] == "body_too_large"
+
+
+def test_the_longest_name_and_the_last_time_are_accepted(client: TestClient) -> None:
+    longest = body(entity='"' + 200 * "ü" + '"', timestamp_ms="7258118399999")
+    assert post(client, longest).status_code == 200
+    assert post(client, body(entity='"first time"', timestamp_ms="0")).status_code == 200
+
+
+@pytest.mark.parametrize("values", ["[1e38,-1e38,1e300,1.7e308]", "[5e-324,-0,0,1e-400]"])
+def test_extreme_values_are_answered(client: TestClient, values: str) -> None:
+    name = f'"extreme {values[:4]}"'
+    for i in range(8):
+        answer = post(client, body(entity=name, timestamp_ms=str(START_MS + i), values=values))
+        assert answer.status_code == 200
+        json.loads(answer.content, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "", "text/plain", "application/jsonp", "multipart/form-data; boundary=x"],
+)
+def test_other_content_types_are_refused(client: TestClient, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"content-type": content_type}
+    answer = post(client, body(), headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_encoding")
+
+
+def test_the_content_type_may_have_parameters_and_any_case(client: TestClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert post(client, body(entity='"typed"'), headers).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", ""])
+def test_encoded_bodies_are_refused(client: TestClient, encoding: str) -> None:
+    answer = post(client, body(), {**JSON, "content-encoding": encoding})
+    assert answer.status_code == 415

@@ -1,0 +1,68 @@
+from service.stream.messages import Verdict
+from service.web.scoreboard import IDLE_SECONDS, WINDOW_SECONDS, Scoreboard
+
+
+def verdict(entity: str, score: float, severity: float = 1.0) -> Verdict:
+    return Verdict(
+        entity=entity,
+        timestamp_ms=0,
+        status="scored",
+        score=score,
+        severity=severity,
+        is_anomaly=score > 1,
+        p_value=0.5,
+        contributions=[],
+        incident=None,
+        model="tiny/1",
+    )
+
+
+def board(shown: int = 3, max_entities: int = 10) -> Scoreboard:
+    return Scoreboard(shown=shown, max_entities=max_entities)
+
+
+def test_a_spike_is_seen_for_a_whole_window_however_short_it_was() -> None:
+    for start in (0.0, 17.3, 59.9):
+        scores = board()
+        scores.note(verdict("a", 9.0, severity=20.0), start)
+        for second in range(1, int(WINDOW_SECONDS)):
+            scores.note(verdict("a", 0.1), start + second)
+            (standing,), _ = scores.leading(start + second)
+            assert (standing.score, standing.severity) == (9.0, 20.0)
+
+
+def test_a_spike_is_forgotten_after_two_windows() -> None:
+    scores = board()
+    scores.note(verdict("a", 9.0), 10.0)
+    for second in range(20, 20 + int(2 * WINDOW_SECONDS)):
+        scores.note(verdict("a", 0.1), second)
+    (standing,), _ = scores.leading(2 * WINDOW_SECONDS + 10)
+    assert standing.score == 0.1
+
+
+def test_an_entity_with_rare_points_keeps_its_last_until_it_is_idle() -> None:
+    scores = board()
+    scores.note(verdict("a", 2.0), 30.0)
+    (standing,), _ = scores.leading(30 + IDLE_SECONDS)
+    assert standing.score == 2.0
+    assert scores.leading(31 + IDLE_SECONDS) == ([], 0)
+
+
+def test_the_highest_are_shown_and_the_rest_counted() -> None:
+    scores = board(shown=2)
+    for name, score in (("a", 0.5), ("b", 3.0), ("c", 0.7), ("d", 0.7)):
+        scores.note(verdict(name, score), 0.0)
+    shown, left_out = scores.leading(1.0)
+    assert [standing.entity for standing in shown] == ["b", "c"]
+    assert left_out == 2
+
+
+def test_a_flood_of_names_is_bounded_and_idle_ones_make_room() -> None:
+    scores = board(max_entities=3)
+    for number in range(1_000):
+        scores.note(verdict(f"e{number}", 1.0), 0.0)
+    shown, left_out = scores.leading(0.0)
+    assert (len(shown), left_out) == (3, 0)
+    scores.note(verdict("late", 1.0), IDLE_SECONDS + 1)
+    shown, _ = scores.leading(IDLE_SECONDS + 1)
+    assert [standing.entity for standing in shown] == ["late"]
