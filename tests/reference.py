@@ -98,7 +98,7 @@ class Entity:
             for v, view in enumerate(bundle.manifest.views)
         ]
 
-    def score(self, error: np.ndarray) -> tuple[float, float, list[float], str]:  # type: ignore[type-arg]
+    def score(self, error: np.ndarray) -> tuple[float, float, list[float], str]:
         """From errors (member, dimension): score, severity, contributions, transition."""
         manifest, calibration = self.bundle.manifest, self.bundle.calibration
         levels, contributions = [], [0.0] * len(manifest.dimensions)
@@ -120,7 +120,7 @@ class Entity:
                 one.learn(e, is_open=self.incident.is_open)
         return score, self._mean(levels, "severity"), contributions, transition
 
-    def _view_error(self, error: np.ndarray, view: View) -> list[float]:  # type: ignore[type-arg]
+    def _view_error(self, error: np.ndarray, view: View) -> list[float]:
         member = error[self.bundle.manifest.members.index(view.member)]
         return [float(e) ** (2 if view.power == "square" else 1) for e in member]
 

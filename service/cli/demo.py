@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ POINTS = 720
 FIRST_SEED = 1_000  # never the training stretch
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 STEPS_PER_SECOND = 10.0
+BUDGET = 1.0  # false incidents per machine and day
 START_SECONDS = 30.0
 
 
@@ -62,8 +64,9 @@ def _service(bundles: Path, folder: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
     command += ["--bundles", str(bundles), "--data-directory", str(folder / "valkey")]
+    environment = os.environ | {"GAUGEWATCH_FALSE_ALARM_BUDGET": str(BUDGET)}
     with (folder / "service.log").open("w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process, Path(log.name))

@@ -4,7 +4,7 @@
 -- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts
 -- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, layouts, commits}: numbers and digests
 -- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts of each commit
--- Reply: one code per commit (service/stream/store.py, Outcome), or GWINVALID and nothing written.
+-- Reply: one code per commit (service/stream/commit.py, Outcome), or GWINVALID and nothing written.
 --
 -- Plain locals instead of a table per commit: the interpreter, not Redis, is what takes the time.
 

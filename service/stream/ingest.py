@@ -14,19 +14,13 @@ from service.errors import GaugewatchError, StoreUnavailable, UnknownEntity
 from service.stream.answers import Answer, answers_of, of_request
 from service.stream.arena import Held
 from service.stream.batcher import Batcher, Requests
+from service.stream.commit import TOKEN_BYTES, Commit, Outcome, snapshot_due
 from service.stream.lane import IDEMPOTENT_ROWS, Advanced, Lane
 from service.stream.messages import EntityView, Point, Verdict
 from service.stream.models import Models
 from service.stream.rows import Reader, Rows
 from service.stream.sift import Sifted, sift
-from service.stream.store import (
-    MAX_ENTITIES_PER_CALL,
-    TOKEN_BYTES,
-    Commit,
-    Outcome,
-    Store,
-    snapshot_due,
-)
+from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
 ATTEMPTS = 3  # at an entity that another replica scores at the same time
 

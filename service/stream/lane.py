@@ -9,9 +9,10 @@ import numpy.typing as npt
 from service.scoring.fold import Decided, Fold, Points, States
 from service.scoring.offline import lockstep
 from service.stream.arena import Arena, Held
+from service.stream.commit import Layout
 from service.stream.explain import alert_of
 from service.stream.rows import Rows, pack, row_dtype
-from service.stream.store import Layout, Store, Stored
+from service.stream.store import Store, Stored
 
 IDEMPOTENT_ROWS = 128  # a repeat of one of the last so many points gets its first answer
 MIN_WINDOW_ROWS = 32

@@ -1,130 +1,30 @@
 """The store: what Redis keeps of every entity, and the one atomic commit that changes it.
 
-Owns the keys, the commit, loading, expiry and the check at start. Knows bytes only: what a row or
+Owns committing, loading, expiry and the check at start. Knows bytes only: what a row or
 a snapshot means is the business of the fold.
 """
 
 import random
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-import msgspec
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisGone, ResponseError, TimeoutError as RedisSlow
 from redis.retry import Retry
 
 from service.errors import StoreMisconfigured, StoreUnavailable
+from service.stream.commit import Commit, Layout, Outcome, packed
+from service.stream.keys import EPOCH_KEY, SHARDS_KEY, entity_keys
 
 Answer = TypeVar("Answer")
 
-TOKEN_BYTES: Final = 16
 MAX_ENTITIES_PER_CALL: Final = 512  # a script holds up everybody else while it runs
-MAX_RING_BYTES: Final = 64 * 2**20
-POINTS_PER_SNAPSHOT: Final = 32
-SHARDS_KEY: Final = "gw:shards"
-EPOCH_KEY: Final = "gw:epoch"
 _SAFE_FSYNC: Final = {"always": ("always",), "everysec": ("always", "everysec")}
 _SCRIPTS: Final = Path(__file__).parent
-
-
-def shard_of(entity: str, shards: int) -> int:
-    """Stable over processes and releases, unlike Python's own hash."""
-    return zlib.crc32(entity.encode()) % shards
-
-
-def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes, bytes]:
-    """Header, ring and snapshot; the shard is the hash tag."""
-    name = entity.encode()
-    tag = b"gw:{%d}:" % (zlib.crc32(name) % shards)
-    return tag + b"h:" + name, tag + b"r:" + name, tag + b"s:" + name
-
-
-def alert_stream_key(shard: int) -> bytes:
-    """Alerts of a shard, with ids 1-0, 2-0, ... so that what trimming took can be counted."""
-    return b"gw:{%d}:alerts" % shard
-
-
-def alert_count_key(shard: int) -> bytes:
-    """Number of the last alert of a shard."""
-    return b"gw:{%d}:alert_count" % shard
-
-
-def snapshot_due(entity: str, seq_before: int, seq_after: int) -> bool:
-    """At creation, and every 32 points, staggered so that entities in step do not all write."""
-    offset = zlib.crc32(entity.encode()) >> 16  # the low bits already choose the shard
-    before, after = ((seq + offset) // POINTS_PER_SNAPSHOT for seq in (seq_before, seq_after))
-    return seq_before == 0 or after > before
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Form of an entity's rows, and the bundle its snapshot is bound to."""
-
-    row_bytes: int
-    capacity: int  # rows in the ring
-    digest: str
-
-    def __post_init__(self) -> None:
-        if (
-            min(self.row_bytes, self.capacity) < 1
-            or self.row_bytes * self.capacity > MAX_RING_BYTES
-        ):
-            raise ValueError(f"expected a ring of 1 to {MAX_RING_BYTES} bytes, came {self}")
-
-    @property
-    def text(self) -> str:
-        """As the header keeps it."""
-        return f"{self.row_bytes}:{self.capacity}:{self.digest}"
-
-    @staticmethod
-    def parsed(text: str) -> "Layout":
-        """The inverse of `text`."""
-        row_bytes, capacity, digest = text.split(":", 2)
-        return Layout(int(row_bytes), int(capacity), digest)
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One change of one entity: new rows, oldest first, with what they cause."""
-
-    entity: str
-    expected_token: bytes  # b"": this entity was never committed
-    new_token: bytes  # 16 random bytes, drawn once per change: a repeat carries the same
-    seq: int  # of the last row after this commit; the first row ever is 1
-    rows: bytes
-    row_count: int
-    layout: Layout
-    snapshot: bytes | None  # bound to `seq`
-    alerts: tuple[bytes, ...] = ()
-
-    def __post_init__(self) -> None:
-        if len(self.new_token) != TOKEN_BYTES or self.new_token == self.expected_token:
-            raise ValueError(
-                f"expected a new token of {TOKEN_BYTES} bytes, came {self.new_token!r}"
-            )
-        if len(self.rows) != self.row_count * self.layout.row_bytes:
-            raise ValueError(
-                f"expected {self.row_count} rows of {self.layout.row_bytes} bytes, "
-                f"came {len(self.rows)} bytes"
-            )
-        if self.seq < max(1, self.row_count):
-            raise ValueError(f"expected seq >= {max(1, self.row_count)}, came {self.seq}")
-        if self.snapshot is None and not self.expected_token:
-            raise ValueError(f"the first commit of {self.entity!r} needs a snapshot")
-
-
-class Outcome(Enum):
-    """What became of a commit; the values are the codes of commit.lua."""
-
-    OK = 0
-    STALE = 1  # somebody else committed: load, replay, try again
-    OUTDATED = 2  # a newer configuration is in force: read it first
 
 
 @dataclass(frozen=True)
@@ -204,7 +104,9 @@ class Store:
         """All in one call, each on its own: a stale entity does not stop the others."""
         if not commits:
             return []
-        keys, args = self._packed(commits)
+        _refuse_too_many([commit.entity for commit in commits])
+        settings = (self.commit_epoch, self.options.ttl_seconds, self.options.alerts_kept)
+        keys, args = packed(commits, self.options.shards, options=settings)
         codes = self._call(lambda: self._commit_script(keys=keys, args=args))
         return [Outcome(code) for code in codes]
 
@@ -231,31 +133,6 @@ class Store:
         keys = [key for entity in entities for key in entity_keys(entity, self.options.shards)]
         replies = self._call(lambda: self._load_script(keys=keys, args=[last_rows]))
         return [reply and _stored(reply) for reply in replies]
-
-    def _packed(self, commits: Sequence[Commit]) -> tuple[list[bytes], list[bytes]]:
-        """Keys and arguments of commit.lua; indices count from 1, as Lua does."""
-        _refuse_too_many([commit.entity for commit in commits])
-        shards = self.options.shards
-        keys = [key for commit in commits for key in entity_keys(commit.entity, shards)]
-        alert_keys: dict[int, int] = {}
-        layouts: dict[Layout, int] = {}
-        plan: list[tuple[object, ...]] = []
-        blobs: list[bytes] = []
-        for commit in commits:
-            shard = shard_of(commit.entity, shards)
-            if commit.alerts and shard not in alert_keys:
-                alert_keys[shard] = len(keys) + 1
-                keys += (alert_stream_key(shard), alert_count_key(shard))
-            layout = layouts.setdefault(commit.layout, len(layouts) + 1)
-            lengths = [len(alert) for alert in commit.alerts]
-            has_snapshot = commit.snapshot is not None
-            at = alert_keys.get(shard, 0)
-            plan.append((commit.seq, commit.row_count, layout, has_snapshot, at, lengths))
-            blobs += (commit.expected_token + commit.new_token, commit.rows)
-            blobs += (commit.snapshot or b"", b"".join(commit.alerts))
-        options = (self.commit_epoch, self.options.ttl_seconds, self.options.alerts_kept)
-        forms = [(layout.row_bytes, layout.capacity, layout.text) for layout in layouts]
-        return keys, [msgspec.msgpack.encode((*options, forms, plan)), *blobs]
 
     def _call(self, action: Callable[[], Any]) -> Any:
         """Run one command within the budget; an unknown outcome is sent again, token and all."""

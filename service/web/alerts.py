@@ -18,13 +18,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import BadInput, GaugewatchError
 from service.settings import Settings
-from service.stream.alerts import Event, SubscriberTooSlow, Subscription, encode_cursor
+from service.stream.cursor import encode_cursor
+from service.stream.subscription import Event, SubscriberTooSlow, Subscription
 from service.web.auth import SUBPROTOCOL
 from service.web.faults import checked_entity
 from service.web.services import Services
 
 BAD_REQUEST: Final = 4400
 TRY_LATER: Final = 1013
+CLOSE_SECONDS: Final = 1.0  # that a goodbye may take before the connection is cut
 
 
 async def alerts(websocket: WebSocket) -> None:
@@ -39,7 +41,7 @@ async def alerts(websocket: WebSocket) -> None:
     except GaugewatchError as error:
         code = BAD_REQUEST if isinstance(error, BadInput) else TRY_LATER
         with suppress(WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(services.settings.send_seconds):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await websocket.close(code, error.code)
 
 

@@ -12,13 +12,13 @@ from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, values_like
 
 
-def points_of(fold: Fold, values: np.ndarray, *, index: int, time: int = 0) -> Points:  # type: ignore[type-arg]
+def points_of(fold: Fold, values: np.ndarray, *, index: int, time: int = 0) -> Points:
     entity_index = np.full(len(values), index, np.int64)
     timestamps = np.full(len(values), time, np.int64)
     return Points(entity_index, timestamps, fold.centre(values, entity_index))
 
 
-def run(fold: Fold, values: np.ndarray, *, index: int = 1) -> list[Verdicts]:  # type: ignore[type-arg]
+def run(fold: Fold, values: np.ndarray, *, index: int = 1) -> list[Verdicts]:
     states = fold.fresh(np.array([index]))
     verdicts = []
     for time, row in enumerate(values):

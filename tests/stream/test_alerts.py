@@ -13,27 +13,17 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from redis import Redis
+from redis.typing import EncodableT
+from structlog.testing import capture_logs
 
 from service.errors import BadCursor, Overloaded, StoreUnavailable
-from service.stream.alerts import (
-    AlertFeed,
-    Event,
-    Position,
-    SubscriberTooSlow,
-    Subscription,
-    decode_cursor,
-    encode_cursor,
-)
+from service.stream.alerts import AlertFeed
+from service.stream.commit import Commit, Layout, Outcome
+from service.stream.cursor import Position, decode_cursor, encode_cursor
 from service.stream.embedded import EmbeddedValkey
-from service.stream.store import (
-    Commit,
-    Layout,
-    Outcome,
-    Store,
-    StoreOptions,
-    alert_stream_key,
-    shard_of,
-)
+from service.stream.keys import alert_stream_key, shard_of
+from service.stream.store import Store, StoreOptions
+from service.stream.subscription import Event, SubscriberTooSlow, Subscription
 
 SHARDS = 3
 OPTIONS = StoreOptions(shards=SHARDS, durability="everysec", alerts_kept=100_000)
@@ -299,6 +289,37 @@ async def test_a_log_that_lost_its_end_is_a_gap_and_goes_on(redis_url: str, plan
 async def first_event(feed: AlertFeed) -> Event:
     async with feed.subscribe("earliest") as subscription:
         return (await take(subscription, 1))[0]
+
+
+FOREIGN = {
+    "no fields of ours": ("*", {"hello": "world"}),
+    "no alert": ("*", {"entity": "pump"}),
+    "a name that is no text": ("*", {"entity": b"\xff", "alert": b"{}"}),
+    "the next number": ("3-0", {"hello": "world"}),
+    "a number twice": ("2-1", {"hello": "world"}),  # the reader is beyond it before it comes
+}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN.keys())
+async def test_an_entry_that_is_not_ours_is_skipped(
+    redis_url: str, plant: Plant, foreign: tuple[str, dict[EncodableT, EncodableT]]
+) -> None:
+    stream_id, fields = foreign
+    async with AlertFeed(redis_url, SHARDS) as feed, feed.subscribe() as live:
+        plant.alert("pump", 2)
+        events = await take(live, 2)
+        with Redis.from_url(redis_url) as client, capture_logs() as logs:
+            client.xadd(alert_stream_key(shard_of("pump", SHARDS)), fields, id=stream_id)
+            assert await is_quiet(live)
+            plant.alert("pump", 2)
+            events += await take(live, 2)
+        assert [entry["log_level"] for entry in logs] == ["warning"] * (stream_id != "2-1")
+        assert alerts_of(events) == plant.of("pump")
+        for seen in range(4):
+            after = events[seen - 1].cursor if seen else "earliest"
+            async with feed.subscribe(after) as subscription:
+                assert alerts_of(await take(subscription, 4 - seen)) == plant.of("pump")[seen:]
+                assert await is_quiet(subscription)
 
 
 async def test_a_cursor_of_another_process_that_is_ahead_repeats_nothing(

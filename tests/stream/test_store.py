@@ -17,20 +17,10 @@ from hypothesis import given, strategies as st
 from redis import Redis
 
 from service.errors import StoreMisconfigured, StoreUnavailable
+from service.stream.commit import POINTS_PER_SNAPSHOT, Commit, Layout, Outcome, snapshot_due
 from service.stream.embedded import EmbeddedValkey
-from service.stream.store import (
-    POINTS_PER_SNAPSHOT,
-    Commit,
-    Layout,
-    Outcome,
-    Store,
-    StoreOptions,
-    alert_count_key,
-    alert_stream_key,
-    entity_keys,
-    shard_of,
-    snapshot_due,
-)
+from service.stream.keys import alert_count_key, alert_stream_key, entity_keys, shard_of
+from service.stream.store import Store, StoreOptions
 
 LAYOUT = Layout(row_bytes=4, capacity=8, digest="a1")
 OPTIONS = StoreOptions(shards=4, durability="everysec")

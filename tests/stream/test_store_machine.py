@@ -8,16 +8,9 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
-from service.stream.store import (
-    Commit,
-    Layout,
-    Outcome,
-    Store,
-    Stored,
-    StoreOptions,
-    alert_stream_key,
-    shard_of,
-)
+from service.stream.commit import Commit, Layout, Outcome
+from service.stream.keys import alert_stream_key, shard_of
+from service.stream.store import Store, Stored, StoreOptions
 
 ENTITIES = ("pump", "fan", "Förderband")
 LAYOUTS = (Layout(3, 8, "old"), Layout(3, 8, "new"), Layout(5, 11, "wide"), Layout(2, 40, "long"))

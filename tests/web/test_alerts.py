@@ -16,7 +16,7 @@ from redis import Redis
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from service.stream.store import alert_count_key, alert_stream_key
+from service.stream.keys import alert_count_key, alert_stream_key
 from tests.builders import PERIOD_MS, START_MS, values_like
 from tests.web.serving import serving, settings_for
 
@@ -49,10 +49,11 @@ def url(port: int, query: str = "") -> str:
     return f"ws://127.0.0.1:{port}/v1/alerts{query}"
 
 
-def close_of(socket: ClientConnection) -> tuple[int | None, str]:
+def close_of(socket: ClientConnection, *, pause_seconds: float = 0) -> tuple[int | None, str]:
     with suppress(ConnectionClosed):
         while True:
             socket.recv(10)
+            time.sleep(pause_seconds)
     return socket.close_code, socket.close_reason or ""
 
 
@@ -120,10 +121,10 @@ def test_subscribers_are_counted_and_bounded(bundle_folder: Path, tmp_path: Path
         with connect(url(port)) as one, connect(url(port)) as other:
             one.recv(10)
             other.recv(10)
-            page = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
-            assert "\ngaugewatch_subscribers 2.0\n" in page
+            until_subscribers(port, 2)
             with connect(url(port)) as third:
                 assert close_of(third) == (1013, "overloaded")
+        until_subscribers(port, 0)
         with connect(url(port)) as fourth:
             assert "heartbeat" in json.loads(fourth.recv(10))
 
@@ -186,12 +187,18 @@ def test_a_subscriber_that_never_reads_is_cut_and_the_others_miss_nothing(
             assert is_cut(asleep)
 
 
+@pytest.mark.slow
 def test_a_slow_subscriber_is_told_so(bundle_folder: Path, tmp_path: Path) -> None:
     settings = settings_for(bundle_folder, tmp_path, shards=1, subscriber_queue=3)
-    with serving(settings) as port, connect(url(port), max_size=None, max_queue=1) as slow:
+    with (
+        serving(settings) as port,
+        connect(url(port), max_size=None, max_queue=1) as slow,
+        ThreadPoolExecutor(1) as pool,
+    ):
         slow.recv(10)
+        closing = pool.submit(close_of, slow, pause_seconds=0.02)
         flood(tmp_path)
-        assert close_of(slow) == (1013, "subscriber_too_slow")
+        assert closing.result(30) == (1013, "subscriber_too_slow")
 
 
 def flood(data_directory: Path) -> None:
@@ -210,7 +217,7 @@ def until_subscribers(port: int, count: int) -> None:
     deadline = time.monotonic() + 30
     wanted = f"\ngaugewatch_subscribers {count}.0\n"
     while wanted not in httpx2.get(f"http://127.0.0.1:{port}/metrics").text:
-        assert time.monotonic() < deadline, "the deaf subscriber was never cut"
+        assert time.monotonic() < deadline, f"expected {count} subscribers"
         time.sleep(0.05)
 
 

@@ -1,0 +1,33 @@
+"""The keys of Redis: what is shared by all, what belongs to a shard, what belongs to an entity.
+
+The keys of a shard share a hash tag, so that one commit stays on one node of a cluster.
+"""
+
+import zlib
+from typing import Final
+
+SHARDS_KEY: Final = "gw:shards"
+EPOCH_KEY: Final = "gw:epoch"
+LOG_KEY: Final = "gw:alert_log"  # a random name, so that a log begun anew is not taken for the old
+
+
+def shard_of(entity: str, shards: int) -> int:
+    """Stable over processes and releases, unlike Python's own hash."""
+    return zlib.crc32(entity.encode()) % shards
+
+
+def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes, bytes]:
+    """Header, ring and snapshot; the shard is the hash tag."""
+    name = entity.encode()
+    tag = b"gw:{%d}:" % (zlib.crc32(name) % shards)
+    return tag + b"h:" + name, tag + b"r:" + name, tag + b"s:" + name
+
+
+def alert_stream_key(shard: int) -> bytes:
+    """Alerts of a shard, with ids 1-0, 2-0, ... so that what trimming took can be counted."""
+    return b"gw:{%d}:alerts" % shard
+
+
+def alert_count_key(shard: int) -> bytes:
+    """Number of the last alert of a shard."""
+    return b"gw:{%d}:alert_count" % shard

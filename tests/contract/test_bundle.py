@@ -1,0 +1,232 @@
+"""What every bundle must be, shipped or freshly exported: the same checks for each."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from service.errors import BundleInvalid, UnknownBundle
+from service.scoring.bundle import Bundle, File, find_bundles, load_bundle, write_manifest
+from service.scoring.detector import Detector, single_threaded
+from service.scoring.fold import Fold, Points
+from tests.builders import tiny_bundle
+from tests.trainer import small
+from trainer.build import build_bundle
+from trainer.fit import fit
+
+SHIPPED = sorted(find_bundles(Path("exported_models")))
+MAX_SHIPPED_BYTES = 2_000_000
+FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropout")
+PARITY = 1e-4  # scaled units
+
+Float32Array = np.typing.NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two entities, trained for a blink."""
+    series = [small.series("alpha"), small.series("beta", level=3.0)]
+    folder = tmp_path_factory.mktemp("exported")
+    return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
+
+
+@pytest.fixture(
+    scope="session", params=["tiny", "exported", *(path.parent.name for path in SHIPPED)]
+)
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    if request.param == "tiny":
+        return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
+    if request.param == "exported":
+        return load_bundle(request.getfixturevalue("exported"))
+    return load_bundle(Path("exported_models") / request.param)
+
+
+def windows(bundle: Bundle, count: int) -> Float32Array:
+    """Centred windows (count, time, dimension), some calm, some wild."""
+    generator = np.random.default_rng(5)
+    manifest, band = bundle.manifest, bundle.calibration.band[1]
+    shape = (count, manifest.window_length, len(manifest.dimensions))
+    width = generator.choice([0.3, 1.0, 30.0], size=(count, 1, 1))
+    return (generator.normal(size=shape) * width * band).astype(np.float32)
+
+
+def test_the_operators_do_not_depend_on_the_batch(bundle: Bundle) -> None:
+    for file in (bundle.manifest.step, bundle.manifest.window):
+        model = onnx.load(bundle.folder / file.file)
+        operators = {node.op_type for node in model.graph.node}
+        assert [op for op in operators if op.startswith(FORBIDDEN)] == []
+        assert len(model.graph.node) < 200
+        assert model.opset_import[0].version >= 18
+
+
+def test_the_step_graph_follows_the_window_graph(bundle: Bundle) -> None:
+    window = windows(bundle, 32)
+    index = np.resize(np.arange(1, len(bundle.manifest.entities) + 1), 32)
+    path = bundle.folder / bundle.manifest.window.file
+    session = ort.InferenceSession(path.read_bytes(), single_threaded())
+    feed = {"window": window, "entity_index": index}
+    expected = session.run(["error", "expected", "scale"], feed)
+    detector = Detector(bundle)
+    states = np.zeros(32, np.dtype([(t.name, "<f4", t.shape) for t in bundle.manifest.state]))
+    for time in range(bundle.manifest.window_length):
+        detection = detector.run(states, window[:, time], index)
+        for name, tensor in detection.state.items():
+            states[name] = tensor
+    scaled = np.abs(detection.error - expected[0]) / (1.0 + np.abs(expected[0]))
+    assert scaled.max() <= PARITY
+    span = np.maximum(np.abs(expected[1]), bundle.calibration.band[index])
+    assert (np.abs(detection.expected - expected[1]) / span).max() <= PARITY
+    assert np.allclose(detection.scale, expected[2], rtol=PARITY, atol=0)
+
+
+def test_a_point_scores_the_same_in_any_batch(bundle: Bundle) -> None:
+    fold = Fold(bundle)
+    rows = windows(bundle, 48)[:, 0]
+    index = np.resize(np.arange(len(bundle.manifest.entities) + 1), 48)
+    points = Points(index, np.arange(48), rows)
+    states = fold.fresh(index)
+    for _ in range(3):
+        together, verdicts = fold.step(states, points)
+        for one in (0, 17, 47):
+            alone = Points(index[[one]], np.array([one]), rows[[one]])
+            state, verdict = fold.step(states[[one]], alone)
+            assert state.tobytes() == together[[one]].tobytes()
+            assert verdict.surprisal.tobytes() == verdicts.surprisal[[one]].tobytes()
+        states = together
+
+
+def test_errors_are_finite_and_not_negative_whatever_comes(bundle: Bundle) -> None:
+    detector = Detector(bundle)
+    state = np.zeros(4, np.dtype([(t.name, "<f4", t.shape) for t in bundle.manifest.state]))
+    rows = np.zeros((4, len(bundle.manifest.dimensions)), np.float32)
+    rows[1], rows[2], rows[3, 0] = 1e30, -1e30, 1e30
+    for _ in range(3):
+        detection = detector.run(state, rows, np.ones(4, np.int64))
+        for name, tensor in detection.state.items():
+            state[name] = tensor
+    assert np.isfinite(detection.error).all()
+    assert (detection.error >= 0).all()
+    assert all(np.isfinite(tensor).all() for tensor in detection.state.values())
+
+
+def test_the_manifest_reproduces_its_version(bundle: Bundle) -> None:
+    text = json.loads((bundle.folder / "bundle.json").read_text())
+    assert text["version"] == bundle.manifest.digest[:12]
+    renamed = bundle.manifest.model_copy(update={"report": "other.md", "created_at": "never"})
+    assert renamed.digest == bundle.manifest.digest
+
+
+def test_one_state_is_a_few_kilobytes(bundle: Bundle) -> None:
+    assert Fold(bundle).state_dtype.itemsize < 10_000
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.parent.name)
+def test_a_shipped_bundle_is_small_and_reported(folder: Path) -> None:
+    files = [file for file in folder.iterdir() if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < MAX_SHIPPED_BYTES
+    report = (folder / "report.md").read_text()
+    assert all(name in report for name in ("random", "PCA"))
+    assert load_bundle(folder).manifest.metrics
+
+
+def test_the_bundles_of_the_issue_are_shipped() -> None:
+    names = {path.parent.name for path in SHIPPED}
+    assert names >= {"simulated-fleet", "smd-machine-1-6", "smd-machine-2-1"}
+
+
+def copied(folder: Path, bundle: Bundle) -> Path:
+    for file in bundle.folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path, bundle_folder: Path) -> Path:
+    return copied(tmp_path, load_bundle(bundle_folder / "tiny"))
+
+
+def test_a_changed_graph_is_refused(copy: Path) -> None:
+    (copy / "step.onnx").write_bytes((copy / "step.onnx").read_bytes() + b"x")
+    with pytest.raises(BundleInvalid, match="was changed"):
+        load_bundle(copy)
+
+
+def test_a_missing_file_is_refused(copy: Path) -> None:
+    (copy / "window.onnx").unlink()
+    with pytest.raises(BundleInvalid, match=r"window\.onnx"):
+        load_bundle(copy)
+
+
+def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "step.onnx").rename(copy / "elsewhere.onnx")
+    (copy / "step.onnx").symlink_to(copy / "elsewhere.onnx")
+    with pytest.raises(BundleInvalid):
+        load_bundle(copy)
+
+
+def test_an_edited_manifest_is_refused(copy: Path) -> None:
+    text = (copy / "bundle.json").read_text()
+    (copy / "bundle.json").write_text(
+        text.replace('"default_budget":', '"default_budget": 9, "b":')
+    )
+    with pytest.raises(BundleInvalid, match="breaks the contract"):
+        load_bundle(copy)
+    (copy / "bundle.json").write_text(text.replace('"memory_horizon": 4', '"memory_horizon": 5'))
+    with pytest.raises(BundleInvalid, match="digest"):
+        load_bundle(copy)
+
+
+def test_a_manifest_that_names_files_elsewhere_is_refused(copy: Path) -> None:
+    text = (copy / "bundle.json").read_text()
+    (copy / "bundle.json").write_text(text.replace('"step.onnx"', '"../step.onnx"'))
+    with pytest.raises(BundleInvalid, match="file"):
+        load_bundle(copy)
+
+
+def test_random_bytes_instead_of_a_graph_are_refused(copy: Path) -> None:
+    (copy / "step.onnx").write_bytes(b"not a graph")
+    bundle = load_bundle_with_new_digests(copy)
+    with pytest.raises(BundleInvalid, match="cannot be opened"):
+        Detector(bundle)
+
+
+def test_a_graph_with_other_inputs_is_refused(copy: Path) -> None:
+    (copy / "step.onnx").write_bytes((copy / "window.onnx").read_bytes())
+    bundle = load_bundle_with_new_digests(copy)
+    with pytest.raises(BundleInvalid, match="must take"):
+        Detector(bundle)
+
+
+def test_a_calibration_of_another_shape_is_refused(copy: Path) -> None:
+    with np.load(copy / "calibration.npz") as arrays:
+        changed = {name: arrays[name] for name in arrays.files}
+    changed["kappa"] = changed["kappa"][:-1]
+    np.savez(copy / "calibration.npz", allow_pickle=False, **changed)
+    with pytest.raises(BundleInvalid, match="kappa"):
+        load_bundle_with_new_digests(copy)
+
+
+def test_no_bundle_at_all_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownBundle, match="bundle"):
+        load_bundle(tmp_path)
+
+
+def load_bundle_with_new_digests(folder: Path) -> Bundle:
+    """Sign changed files again, so that what they hold is checked."""
+    import hashlib
+
+    from service.scoring.bundle import Manifest
+
+    manifest = Manifest.model_validate_json((folder / "bundle.json").read_bytes())
+    update = {
+        name: File(
+            file=getattr(manifest, name).file,
+            sha256=hashlib.sha256((folder / getattr(manifest, name).file).read_bytes()).hexdigest(),
+        )
+        for name in ("step", "window", "calibration")
+    }
+    write_manifest(folder, manifest.model_copy(update=update))
+    return load_bundle(folder)

@@ -1,0 +1,182 @@
+"""Real processes: the service by its own command, Debian's redis-server, and how they die."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0  # for a loaded machine; nothing waits so long when it works
+
+
+def until(is_so: Callable[[], object], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    """Poll until it is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def environment(settings: Mapping[str, object] | None = None) -> dict[str, str]:
+    """Ours without its settings, with these."""
+    kept = {name: value for name, value in os.environ.items() if "GAUGEWATCH" not in name}
+    chosen = {f"GAUGEWATCH_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **chosen}
+
+
+class Service:
+    """`gaugewatch serve` on a port that it keeps over restarts; gone at the end of `with`."""
+
+    def __init__(self, bundles: Path, folder: Path, **settings: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.redis_url = str(
+            settings.get("redis_url") or f"unix://{folder / 'data' / 'valkey' / 'valkey.sock'}"
+        )
+        self._log = folder / f"service-{self.port}.log"
+        self._environment = environment({"default_bundle": "tiny", **settings})
+        self._command = [sys.executable, "-m", "service.cli", "serve", "--port", str(self.port)]
+        self._command += ["--bundles", str(bundles), "--data-directory", str(folder / "data")]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def start(self) -> None:
+        """Start, or start again on the same data; returns when it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
+        until(self._has_come_up, "the service to be ready")
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM; does not wait."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def status(self, path: str) -> int | None:
+        """HTTP status of a GET, None where nobody answers."""
+        try:
+            return httpx2.get(self.url + path, timeout=10).status_code
+        except httpx2.TransportError:
+            return None
+
+    def get(self, path: str) -> str:
+        return httpx2.get(self.url + path, timeout=10).raise_for_status().text
+
+    def _has_come_up(self) -> bool:
+        assert self.process.poll() is None, self.log[-3_000:]
+        return self.status("/readyz") == 200
+
+
+class RedisServer:
+    """Debian's redis-server that answers when it is on disk; keeps port and data over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server")
+        if binary is None and os.environ.get("CI"):
+            pytest.fail("expected redis-server on the PATH: CI must test against the real one")
+        if binary is None:
+            pytest.skip("NOT TESTED AGAINST REDIS: no redis-server on the PATH (apt install it)")
+        options = {
+            "port": str(self._port),
+            "bind": "127.0.0.1",
+            "dir": str(self._folder),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([binary, *words], stdout=log, stderr=log)
+        until(self._answers, "redis-server to answer")
+
+    def kill(self) -> None:
+        """Kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        try:
+            with Redis.from_url(self.url, socket_timeout=1.0) as client:
+                client.ping()
+        except RedisError:
+            return False
+        return True
