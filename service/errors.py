@@ -9,9 +9,11 @@ GaugewatchError
 │   ├── BadSeries               422  a file of points cannot be read
 │   └── BadCursor               422
 ├── NotAuthorised               401
+├── OriginRefused               403  a web page of another site (web/auth.py)
 ├── UnknownEntity               404
 ├── UnknownBundle               404
 ├── Overloaded                  503  queues are full; retry
+├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
 ├── StoreUnavailable            503  Redis is away; retry
 ├── StoreMisconfigured          500  Redis would lose what we promise to keep (stops the start)
 ├── BundleInvalid               500  a bundle cannot be trusted (stops the start)

@@ -75,7 +75,8 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
         f"Most blamed: {_causes(series, blame, order)}.\n\n"
         "![true and expected values of the most blamed dimensions](expected.png)\n\n"
         f"![contributions by dimension and time](contributions.png)\n\n"
-        f"Shaded: labelled. Dashed: opened, resolved.{marked}"
+        f"Points {close.rows.start} to {close.rows.stop - 1}. Shaded: labelled. "
+        f"Dashed: opened, resolved.{marked}"
     )
 
 

@@ -92,7 +92,8 @@ def plot_expected(path: Path, close: Close, expected: FloatArray, *, band: Float
         truth = close.series.values[close.rows, dimension]
         axes.plot(close.minutes, truth, color=TRUE, linewidth=1.2, label="true")
         axes.set_ylabel(close.series.dimensions[dimension], fontsize=8)
-        axes.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
+        above = {"loc": "lower left", "bbox_to_anchor": (0.0, 0.97), "borderaxespad": 0.0}
+        axes.legend(frameon=False, fontsize=7, ncols=2, **above)
         clean(axes)
     panels[-1].set_xlabel("minutes since the incident opened")
     save(figure, path)

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
+
+from service.settings import read_settings
+from service.web.app import create_app
+from service.web.server import configure_log, server
 
 
 def serve(
@@ -18,9 +21,6 @@ def serve(
     durability: Annotated[str | None, typer.Option(help="always | everysec")] = None,
 ) -> None:
     """Serve. Every other setting is a GAUGEWATCH_ variable (docs/operations.md)."""
-    from service.settings import read_settings
-    from service.web.app import create_app
-
     given = {
         "host": host,
         "port": port,
@@ -30,12 +30,5 @@ def serve(
         "durability": durability,
     }
     settings = read_settings(**{name: value for name, value in given.items() if value is not None})
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_config=None,
-        ws_max_size=64 * 1024,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
-    )
+    configure_log(settings)
+    server(create_app(settings), settings).run()

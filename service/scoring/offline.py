@@ -9,6 +9,7 @@ import numpy.typing as npt
 from service.scoring.fold import Fold, Points, Status, Verdicts
 from service.scoring.incident import Transition
 from service.scoring.series import Series
+from service.scoring.tail import p_value
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,7 +104,7 @@ def _fill(scored: Scored, row: int, verdicts: Verdicts, position: int) -> None:
         return
     scored.score[row] = verdicts.score[position]
     scored.severity[row] = verdicts.severity[position]
-    scored.p_value[row] = np.exp(-verdicts.surprisal[position])
+    scored.p_value[row] = p_value(verdicts.surprisal[position])
     scored.is_anomaly[row] = verdicts.is_anomaly[position]
     scored.contribution[row] = verdicts.contributions[position]
     scored.expected[row] = verdicts.expected[position]

@@ -6,6 +6,7 @@ Theory", KDD 2017, equation 1), fitted to the maxima of clusters of exceedances.
 in surprisal, -ln p, so that no p-value is ever rounded to 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,11 @@ class Tail:
     def constants(self) -> FloatArray:
         """(4,) as `calibration.npz` keeps them."""
         return np.array([self.threshold, self.share, self.shape, self.scale])
+
+
+def p_value(surprisal: float) -> float:
+    """From -ln p, never rounded to 0; one formula, for NumPy's exp differs in the last bit."""
+    return max(math.exp(-surprisal), 5e-324)
 
 
 def fit_tail(aggregates: FloatArray) -> Tail:

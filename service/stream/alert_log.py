@@ -102,10 +102,7 @@ class AlertLog:
                 pipeline.xrevrange(alert_stream_key(shard), count=1)
             named, counts, *newest = await pipeline.execute()
         ends = [_number(entries[0][0]) if entries else 0 for entries in newest]
-        return Position(
-            named or fresh,
-            tuple(max(int(count or 0), end) for count, end in zip(counts, ends, strict=True)),
-        )
+        return Position(named or fresh, tuple(map(max, map(int, (n or 0 for n in counts)), ends)))
 
 
 async def _patiently(action: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from service.scoring.fold import TOP_CAUSES, Fold, Points, Status, Verdicts, top_causes
 from service.scoring.incident import Transition
+from service.scoring.tail import p_value
 from service.stream.messages import AlertKind, Cause, Row, StatusName, Verdict
 
 Rows = npt.NDArray[np.void]
@@ -153,11 +154,6 @@ class Reader:
 
     def _missing(self, row: np.void) -> list[str]:
         return [self._dimensions[d] for d in np.flatnonzero(np.isnan(row["values"]))]
-
-
-def p_value(surprisal: float) -> float:
-    """From -ln p, never rounded to 0."""
-    return max(math.exp(-surprisal), 5e-324)
 
 
 def _number(value: Any) -> float | None:

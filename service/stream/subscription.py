@@ -39,9 +39,11 @@ def follow(position: Position, entry: Entry, *, entity: str | None) -> tuple[lis
     shard, number = entry.shard, entry.number
     if number <= position.numbers[shard]:
         return [], position
+    if entry.alert is None:
+        return [], position.moved(shard, number)  # its number says nothing of how many are missing
     events, position = skip(position, shard, number=number - 1)
     position = position.moved(shard, number)
-    if entry.alert is not None and entity in (None, entry.entity):
+    if entity in (None, entry.entity):
         events.append(Event(encode_cursor(position), entry.alert))
     return events, position
 

@@ -65,6 +65,12 @@ def configure_log(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """Of a start that was refused; what stopped it has been logged in one line."""
+    return not record.getMessage().startswith("Traceback")
 
 
 def _formatter(

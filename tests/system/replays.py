@@ -20,9 +20,8 @@ from tests.builders import ENTITIES, series_like
 from tests.system.processes import PATIENCE_SECONDS, Service, until
 
 SHARDS = 8
-COUNT = 260
+COUNT = 450
 Key = tuple[str, int]
-REPEATS = ("duplicate",)
 
 
 class Answer(msgspec.Struct):
@@ -31,19 +30,21 @@ class Answer(msgspec.Struct):
     verdicts: list[Verdict]
 
 
-def faulty_series(entity: str) -> Series:
-    """Faults that open, grow, end, never end, and a dimension that is lost."""
+def faulty_series(entity: str, *, shift: int) -> Series:
+    """Faults that open, grow, end, stay until they are normal, and a dimension that is lost."""
     series = series_like(entity, COUNT, seed=3)
-    series.values[40:44, 1] += 3.0
-    series.values[60:70, 2] += 2.0
-    series.values[64:70, 2] += 40.0
-    series.values[90:105, 3] = np.nan
-    series.values[120:190, 0] -= 6.0
-    series.values[200:204] *= -4.0
+    values = series.values[shift:]
+    values[40:44, 1] += 3.0
+    values[60:70, 2] += 2.0
+    values[64:70, 2] += 40.0
+    values[90:105, 3] = np.nan
+    values[120:126, 0] -= 6.0
+    values[140:400, 0] -= 6.0
+    values[420:424] *= -4.0
     return series
 
 
-SERIES = [faulty_series(entity) for entity in ENTITIES]
+SERIES = [faulty_series(entity, shift=7 * n) for n, entity in enumerate(ENTITIES)]
 
 
 def points_of(series: Series) -> list[Point]:

@@ -18,7 +18,7 @@ class Frame(msgspec.Struct):
 
     cursor: str
     heartbeat: int | None = None
-    alert: msgspec.Raw | None = None
+    alert: msgspec.Raw = msgspec.Raw()
     gap: dict[str, int] | None = None
 
 
@@ -38,7 +38,7 @@ class Subscriber:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        until(lambda: self._cursor, "the first message of the alert socket")
+        until(lambda: self._hears() and self._cursor, "the first message of the alert socket")
         return self
 
     def __exit__(
@@ -47,13 +47,17 @@ class Subscriber:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._loop is not None and self._task is not None:
+        if self._thread.is_alive() and self._loop is not None and self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
 
     def until(self, count: int) -> None:
         """Wait for so many alerts."""
-        until(lambda: len(self.alerts) >= count, f"{count} alerts, came {len(self.alerts)}")
+        until(lambda: self._hears() and len(self.alerts) >= count, f"{count} alerts")
+
+    def _hears(self) -> bool:
+        assert self._thread.is_alive(), "the subscriber has failed"
+        return True
 
     async def _listen(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -75,7 +79,7 @@ class Subscriber:
             self._cursor = frame.cursor
             if frame.gap is not None:
                 self.gaps.append(frame.gap)
-            if frame.alert is not None:
+            if bytes(frame.alert):
                 self.alerts.append(bytes(frame.alert))
                 if self._is_cut():
                     return
