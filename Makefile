@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 ARGS ?=
+DATA ?= ../shared/data
+FIT = $(BIN)/gaugewatch-trainer fit --model gru_vae --preset small --output exported_models \
+  --period-seconds 60 --seed 0 --untrained
 DEBIAN := redis-server prometheus
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
@@ -29,8 +32,12 @@ format: $(VENV)/.everything            ## format and fix what can be fixed
 	$(BIN)/ruff check --fix
 bench: $(VENV)/.everything system-packages  ## points per second beside a naive service
 	$(BIN)/python -m benchmarks.ingest $(ARGS)
-bundles: $(VENV)/.everything           ## train the shipped bundles again (SMD from GAUGEWATCH_DATA)
-	$(BIN)/python -m benchmarks.ship $(ARGS)
+bundles: $(VENV)/.everything           ## train the shipped bundles again; DATA holds the SMD files
+	$(BIN)/gaugewatch simulate --output build/fleet --entities 8 --train-points 10080 \
+	  --test-points 2880 --faults-per-entity 7 --seed 1
+	$(FIT) --data build/fleet --name simulated-fleet
+	$(FIT) --data $(DATA)/SMD/machine-1-6.npz --name smd-machine-1-6
+	$(FIT) --data $(DATA)/SMD/machine-2-1.npz --name smd-machine-2-1
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
 

@@ -4,8 +4,8 @@ A pydantic body, a Redis list per entity, and the whole window through the graph
 It runs the network of the same bundle, but keeps no score calibration, incidents or alerts.
 """
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +56,6 @@ class Naive:
     """Window in Redis, model in memory."""
 
     def __init__(self, bundle: Bundle, redis: Redis) -> None:
-        assert bundle.manifest.window is not None
         self._redis = redis
         self._window_length = bundle.manifest.window_length
         self._center = bundle.calibration.center[0]

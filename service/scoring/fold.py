@@ -7,7 +7,6 @@ record of `state_dtype`, so a snapshot is its bytes. The same code serves, repla
 """
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
@@ -25,64 +24,35 @@ from service.scoring.normaliser import (
     surprisal_cap,
 )
 from service.scoring.tail import surprisal, threshold_surprisal
+from service.scoring.verdict import (
+    TOP_CAUSES,
+    BoolArray,
+    Decided,
+    Float32Array,
+    FloatArray,
+    Points,
+    States,
+    Status,
+    Verdicts,
+    shares_of,
+    top_causes,
+)
 
-TOP_CAUSES = 5
+__all__ = [
+    "TOP_CAUSES",
+    "Decided",
+    "Fold",
+    "Points",
+    "States",
+    "Status",
+    "Verdicts",
+    "shares_of",
+    "top_causes",
+]
+
 LOST_AFTER = 5  # points without a value before a dimension counts as lost
 NEVER_SEEN = np.iinfo(np.uint16).max
 CALIBRATING_AGE = 256  # points the pooled calibration is worth for an entity it never saw
-
-FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-States = npt.NDArray[np.void]
-
-
-class Status(IntEnum):
-    """What became of a point that was folded."""
-
-    WARMING = 0
-    CALIBRATING = 1
-    SCORED = 2
-
-
-@dataclass(frozen=True)
-class Points:
-    """One point each of distinct entities."""
-
-    entity_index: npt.NDArray[np.int64]  # (batch,)
-    timestamps_ms: npt.NDArray[np.int64]  # (batch,)
-    values: Float32Array  # (batch, dimension) minus the centre of the entity, NaN = missing
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What the log already says of points that are replayed; it is not decided again."""
-
-    is_flagged: BoolArray  # (batch,)
-    score: FloatArray
-    severity: FloatArray
-
-
-@dataclass(frozen=True)
-class Verdicts(Evidence):
-    """The conclusion about each point of a batch; NaN where nothing was scored.
-
-    `is_flagged` is what opens an incident: the point is anomalous, or a dimension was lost.
-    """
-
-    status: npt.NDArray[np.uint8]  # (batch,)
-    have: npt.NDArray[np.int64]  # points seen, this one included
-    surprisal: FloatArray  # -ln p
-    is_anomaly: BoolArray
-    expected: FloatArray  # (batch, dimension) raw units
-    missing: BoolArray  # (batch, dimension)
-    transition: npt.NDArray[np.uint8]  # Transition of the incident
-    incident: States  # (batch,) the incident after this point
-
-    @cached_property
-    def shares(self) -> FloatArray:
-        """Contributions that sum to 1 per point, or are all 0: (batch, dimension)."""
-        return shares_of(self.contributions)
 
 
 class Fold:
@@ -255,20 +225,6 @@ class _Judged:
     contributions: Float32Array  # (batch, dimension)
     expected: FloatArray  # (batch, dimension)
     missing: BoolArray  # (batch, dimension)
-
-
-def shares_of(contributions: Float32Array) -> FloatArray:
-    """Shares (batch, dimension) that sum to 1 per row, or are all 0."""
-    total = contributions.sum(axis=1, keepdims=True, dtype=np.float64)
-    shares: FloatArray = np.divide(
-        contributions, total, out=np.zeros(contributions.shape), where=total > 0
-    )
-    return shares
-
-
-def top_causes(shares: FloatArray, count: int = TOP_CAUSES) -> npt.NDArray[np.int64]:
-    """The dimensions (batch, count) with the largest shares, largest first, ties by position."""
-    return np.argsort(-shares, axis=1, kind="stable")[:, :count]
 
 
 def _impute(entity: States, values: Float32Array) -> tuple[Float32Array, BoolArray]:

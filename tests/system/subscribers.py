@@ -25,20 +25,26 @@ class Frame(msgspec.Struct):
 class Subscriber:
     """Collects alerts in a thread, from now on. `is_cut` says after which ones to be cut off."""
 
-    def __init__(self, service: Service, *, is_cut: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        after: str | None = None,
+        is_cut: Callable[[], bool] | None = None,
+    ) -> None:
         self._url = service.url.replace("http", "ws") + "/v1/alerts"
         self._is_cut = is_cut or (lambda: False)
-        self._cursor = ""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()), daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self.cursor = after  # of the last message
         self.alerts: list[bytes] = []
         self.gaps: list[dict[str, int]] = []
         self.connections = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
-        until(lambda: self._hears() and self._cursor, "the first message of the alert socket")
+        until(lambda: self._hears() and self.connections, "the first message of the alert socket")
         return self
 
     def __exit__(
@@ -66,17 +72,19 @@ class Subscriber:
 
     async def _reconnect(self) -> None:
         while True:
-            query = f"?after={self._cursor}" if self._cursor else ""
+            query = f"?after={self.cursor}" if self.cursor else ""
             async with connect(self._url + query) as socket:
-                self.connections += 1
                 await self._collect(socket)
                 socket.transport.abort()  # as a killed process would: without a goodbye
 
     async def _collect(self, socket: ClientConnection) -> None:
         """Until it is time to be cut off."""
+        was_greeted = False
         async for message in socket:
             frame = msgspec.json.decode(message, type=Frame)
-            self._cursor = frame.cursor
+            self.cursor = frame.cursor
+            self.connections += frame.heartbeat is not None and not was_greeted
+            was_greeted = True
             if frame.gap is not None:
                 self.gaps.append(frame.gap)
             if bytes(frame.alert):

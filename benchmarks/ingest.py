@@ -1,0 +1,79 @@
+"""`make bench`: points per second of our service beside a naive one, in one run.
+
+Rounds of both take turns, so that what else the machine does hits both. Each persistence mode is
+measured by itself.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated, get_args
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.report import machine, summary, table
+from benchmarks.rounds import LOADS, SERVICES, Round, measured
+from benchmarks.servers import Durability, store_binary
+from service.errors import UnknownBundle
+from service.scoring.bundle import Bundle, find_bundles, load_bundle
+
+RESULTS = Path("benchmarks/results/ingest.json")
+PREFERRED = ("smd-machine-1-6", "simulated-fleet")
+
+
+def main(
+    bundles: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("exported_models"),
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    rounds: Annotated[int, typer.Option(min=1, help="Of every load and service.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of a round.")] = 4.0,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round of each.")] = False,
+) -> None:
+    """Measure points per second beside a naive service."""
+    if quick:
+        rounds, seconds = 1, 0.4
+    bundle = _chosen(bundles)
+    facts = machine(bundle, store=_store_version())
+    found = _measured(bundle, rounds=rounds, seconds=seconds)
+    result = {"machine": facts, "summary": summary(found), "rounds": found}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    console = Console()
+    console.print(table(found, facts))
+    console.print(f"All rounds: {output}", soft_wrap=True)
+
+
+def _measured(bundle: Bundle, *, rounds: int, seconds: float) -> list[Round]:
+    modes = get_args(Durability)
+    total = len(modes) * len(LOADS) * len(SERVICES) * rounds
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("rounds", total=total)
+        for durability in modes:
+            with tempfile.TemporaryDirectory(prefix="gaugewatch-bench-") as folder:
+                for one in measured(
+                    bundle, durability, Path(folder), rounds=rounds, seconds=seconds
+                ):
+                    found.append(one)
+                    progress.advance(task)
+    return found
+
+
+def _chosen(folder: Path) -> Bundle:
+    """One of the shipped bundles if it is there, else any."""
+    names = {path.parent.name: path for path in find_bundles(folder)}
+    for name in (*PREFERRED, *names):
+        if name in names:
+            return load_bundle(names[name])
+    raise UnknownBundle(f"expected bundles in {folder.absolute()}, found none")
+
+
+def _store_version() -> str:
+    said = subprocess.run([store_binary(), "--version"], capture_output=True, text=True, check=True)
+    return " ".join(said.stdout.split()[:3])
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,141 @@
+"""Kill -9 of the service: nothing acknowledged is lost, nothing is scored or told twice."""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis import Redis
+
+from service.stream.keys import entity_keys
+from service.stream.messages import Point
+from tests.system.conftest import Undisturbed
+from tests.system.processes import RedisServer, Service, until
+from tests.system.replays import (
+    SERIES,
+    SHARDS,
+    Replay,
+    Run,
+    alert_log,
+    assert_same_alerts,
+    assert_same_verdicts,
+    by_entity,
+    client_of,
+    points_of,
+    post_until_acknowledged,
+)
+from tests.system.subscribers import Subscriber
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+KILLS = 4
+
+
+@pytest.fixture(params=["embedded", "redis"])
+def service(
+    request: pytest.FixtureRequest, bundle_folder: Path, tmp_path: Path
+) -> Iterator[Service]:
+    """On the embedded Valkey, which dies with it, and on a Redis, which does not."""
+    if request.param == "embedded":
+        with Service(bundle_folder, tmp_path) as service:
+            yield service
+        return
+    with (
+        RedisServer(tmp_path / "redis") as server,
+        Service(bundle_folder, tmp_path, redis_url=server.url) as service,
+    ):
+        yield service
+
+
+def test_a_service_killed_at_random_points_of_a_replay_ends_as_if_undisturbed(
+    service: Service, undisturbed: Undisturbed
+) -> None:
+    choice = random.Random(5)
+    replay = Replay(service, seed=21)
+    replay.begin()
+    for kill in range(1, KILLS + 1):
+        replay.until_sent(kill * replay.requests // (KILLS + 1))
+        assert not replay.is_over
+        time.sleep(choice.uniform(0.0, 0.02))  # somewhere on the path of a point
+        service.kill()
+        service.start()
+    run = replay.end()
+    assert len(run.refusals) >= KILLS, "the kills were noticed"
+    assert_same_verdicts(run, undisturbed.run.verdicts)
+    assert_same_alerts(service.redis_url, undisturbed.alerts)
+
+
+def test_an_answer_that_was_lost_is_given_again(
+    service: Service, undisturbed: Undisturbed
+) -> None:
+    """Committed, never acknowledged: the client kills its hope, we kill the service."""
+    run = Run()
+    for series in SERIES:
+        points = points_of(series)[:100]
+        nobody_reads = send_and_never_read(service, points)
+        until(lambda: kept(service, series.entity) == 100, "the commit")  # noqa: B023
+        service.kill()
+        nobody_reads.close()
+        service.start()
+        with client_of(service) as client:
+            post_until_acknowledged(client, points, run)
+    assert {verdict.status for verdict in run.verdicts.values()} == {"duplicate"}
+    expected = {key: undisturbed.run.verdicts[key] for key in run.verdicts}
+    assert_same_verdicts(run, expected)
+    assert_told_up_to(service, undisturbed, 100)
+
+
+def test_a_subscriber_resumes_after_a_crash_without_gap_or_repeat(
+    service: Service, undisturbed: Undisturbed
+) -> None:
+    """Its cursor is good for the restarted service."""
+    run, alpha = Run(), SERIES[0]
+    heard: list[bytes] = []
+    cursor = None
+    for start in range(0, 300, 100):
+        points = points_of(alpha)[start : start + 100]
+        with Subscriber(service, after=cursor) as subscriber, client_of(service) as client:
+            post_until_acknowledged(client, points, run)
+            told = alert_log(service.redis_url)[alpha.entity]
+            subscriber.until(len(told) - len(heard))
+            assert subscriber.gaps == []
+        heard += subscriber.alerts
+        cursor = subscriber.cursor
+        service.kill()
+        service.start()
+    assert heard == undisturbed.alerts[alpha.entity][: len(heard)]
+    assert by_entity(heard) == alert_log(service.redis_url)
+
+
+def send_and_never_read(service: Service, points: list[Point]) -> socket.socket:
+    body = msgspec.json.encode({"points": points})
+    head = (
+        "POST /v1/points HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    connection = socket.create_connection(("127.0.0.1", service.port))
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def kept(service: Service, entity: str) -> int:
+    """Points of an entity that Redis has."""
+    with Redis.from_url(service.redis_url) as client:
+        return int(client.hget(entity_keys(entity, SHARDS)[0].decode(), "seq") or 0)
+
+
+def assert_told_up_to(service: Service, undisturbed: Undisturbed, count: int) -> None:
+    """The log is the undisturbed one, as far as points were sent."""
+    log = alert_log(service.redis_url)
+    for series in SERIES:
+        last_ms = int(series.timestamps_ms[count - 1])
+        expected = [
+            alert
+            for alert in undisturbed.alerts[series.entity]
+            if msgspec.json.decode(alert)["timestamp_ms"] <= last_ms
+        ]
+        assert expected
+        assert log[series.entity] == expected
