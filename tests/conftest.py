@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from service.scoring.bundle import load_bundle
 from service.scoring.fold import Fold
 from service.stream.embedded import EmbeddedValkey, valkey_binary
 from tests.builders import tiny_bundle
+
+
+# Machines differ in speed, so no example has a deadline; CI repeats the same examples.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """`gaugewatch serve`: the service, on a private Valkey unless a Redis is given."""
 
+import signal
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -31,4 +33,10 @@ def serve(
     }
     settings = read_settings(**{name: value for name, value in given.items() if value is not None})
     configure_log(settings)
+    signal.signal(signal.SIGTERM, _exit_in_order)
     server(create_app(settings), settings).run()
+
+
+def _exit_in_order(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Uvicorn raises the signal that stopped it again, when everything is drained."""
+    raise SystemExit(0)

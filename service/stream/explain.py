@@ -4,24 +4,29 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import TOP_CAUSES, Fold, Verdicts, shares_of, top_causes
+from service.scoring.fold import TOP_CAUSES, Verdicts, shares_of, top_causes
 from service.scoring.incident import Transition
 from service.stream.messages import Alert, AlertReason, Cause
-from service.stream.rows import ALERT_KINDS, Reader, incident_id
+from service.stream.reader import ALERT_KINDS, Blamed, Reader, incident_id
+from service.stream.rows import Rows
 
 CAUSES_IN_WORDS = 3
 
 
-def alert_of(fold: Fold, entity: str, verdicts: Verdicts, position: int, row: np.void) -> bytes:
-    """The alert that the point of `row`, at `position` of a batch, causes, as JSON."""
+def alert_of(
+    reader: Reader, entity: str, verdicts: Verdicts, *, position: int, rows: Rows
+) -> bytes:
+    """The alert that the point at `position` of a batch causes, as JSON."""
+    row = rows[position]
     transition = Transition(verdicts.transition[position])
     incident = verdicts.incident[position]
     kind, opened_ms = ALERT_KINDS[transition], int(incident["opened_ms"])
     is_last = kind == "resolved"
-    reader = Reader(fold, entity)
-    causes = reader.causes(row)
     if is_last:
-        causes = _average_causes(reader, incident, row, expected=verdicts.expected[position])
+        expected = verdicts.expected[position] - reader.center(entity)
+        causes = _average_causes(reader, entity, incident, values=row["values"], expected=expected)
+    else:
+        causes = reader.causes([entity], rows[position : position + 1])[0]
     name = incident_id(entity, opened_ms)
     alert = Alert(
         id=f"{name}:{kind}:{int(incident['updates']) if kind == 'updated' else 0}",
@@ -38,7 +43,7 @@ def alert_of(fold: Fold, entity: str, verdicts: Verdicts, position: int, row: np
         anomalies=int(incident["anomalies"]),
         causes=causes,
         reason=_reason(transition, is_anomaly=bool(row["is_anomaly"])),
-        model=fold.bundle.title,
+        model=reader.title,
         summary=_summary(entity, kind, causes),
     )
     return msgspec.json.encode(alert)
@@ -60,21 +65,23 @@ def _summary(entity: str, kind: str, causes: list[Cause]) -> str:
 
 
 def _average_causes(
-    reader: Reader, incident: np.void, row: np.void, *, expected: npt.NDArray[np.float64]
+    reader: Reader,
+    entity: str,
+    incident: np.void,
+    *,
+    values: npt.NDArray[np.float32],
+    expected: npt.NDArray[np.float64],
 ) -> list[Cause]:
     """Blame over the whole incident, with the values of its last point."""
     shares = shares_of(incident["blame"][None].astype(np.float32))
-    centred = expected - reader.center
-    return [
-        reader.cause(
-            int(dimension),
-            share=float(shares[0, dimension]),
-            value=float(row["values"][dimension]),
-            expected=float(centred[dimension]),
-        )
-        for dimension in top_causes(shares, TOP_CAUSES)[0]
-        if shares[0, dimension] > 0
-    ]
+    leading = top_causes(shares, TOP_CAUSES)
+    blamed = Blamed(
+        leading,
+        share=shares[0, leading],
+        value=values.astype(np.float64)[leading],
+        expected=expected[leading],
+    )
+    return reader.blame([entity], blamed)[0]
 
 
 def _reason(transition: Transition, *, is_anomaly: bool) -> AlertReason:

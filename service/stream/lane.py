@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from service.scoring.offline import lockstep
 from service.stream.arena import Arena, Held
 from service.stream.commit import Layout
 from service.stream.explain import alert_of
+from service.stream.reader import Reader
 from service.stream.rows import Rows, pack, row_dtype
 from service.stream.store import Store, Stored
 
@@ -19,22 +21,28 @@ MIN_WINDOW_ROWS = 32
 TIMESTAMP = np.dtype("<i8")  # first in every row and every snapshot, whatever the bundle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arrived:
-    """New points of one entity, in order."""
+    """New points of distinct entities: one entity after the other, each in order."""
 
-    entity: str
-    held: Held
-    timestamps_ms: npt.NDArray[np.int64]  # (time,)
-    values: npt.NDArray[np.float32]  # (time, dimension) minus the centre, NaN = missing
+    entities: list[str]
+    held: list[Held]
+    counts: list[int]  # points of each entity, at least one
+    timestamps_ms: npt.NDArray[np.int64]  # (point,)
+    values: npt.NDArray[np.float32]  # (point, dimension) minus the centre, NaN = missing
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Where the points of each entity begin, and behind the last one their number."""
+        return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Advanced:
-    """A batch of entities after their new points, before the commit."""
+    """Entities after their new points, before the commit."""
 
-    states: States  # (batch,)
-    rows: list[Rows]  # per entity
+    states: States  # (entity,)
+    rows: Rows  # (point,) in the order they arrived
     alerts: list[list[bytes]]  # per entity
 
 
@@ -46,14 +54,16 @@ class Lane:
         self.fold = fold
         self.arena = Arena(fold, max_entities=max_entities)
         self.window = max(manifest.window_length, manifest.memory_horizon, MIN_WINDOW_ROWS)
+        self.reader = Reader(fold)
         self.row_dtype = row_dtype(fold)
         self.layout = Layout(
             self.row_dtype.itemsize, self.window + IDEMPOTENT_ROWS, manifest.digest
         )
 
-    def entity_index(self, entity: str) -> int:
-        """Row of the entity in the calibration, 0 for the pooled one."""
-        return self.fold.bundle.entity_indices.get(entity, 0)
+    def entity_indices(self, entities: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Rows of entities in the calibration, 0 for the pooled one."""
+        known = self.fold.bundle.entity_indices
+        return np.array([known.get(entity, 0) for entity in entities], np.int64)
 
     def restore(self, store: Store, entities: Sequence[str]) -> list[Held]:
         """What is held of each entity, after loading and replaying what was not."""
@@ -68,29 +78,25 @@ class Lane:
         held = [self.arena.get(entity) for entity in entities]
         return [one for one in held if one is not None]
 
-    def advance(self, arrived: Sequence[Arrived]) -> Advanced:
+    def advance(self, arrived: Arrived) -> Advanced:
         """Fold all new points, one after the other per entity, side by side over entities."""
-        states = self.arena.states([one.held for one in arrived])
-        index = np.array([self.entity_index(one.entity) for one in arrived], np.int64)
-        counts = [len(one.values) for one in arrived]
-        rows = [np.zeros(count, self.row_dtype) for count in counts]
-        alerts: list[list[bytes]] = [[] for _ in arrived]
-        for time, members in lockstep(counts):
-            points = Points(
-                entity_index=index[members],
-                timestamps_ms=np.array([arrived[m].timestamps_ms[time] for m in members]),
-                values=np.stack([arrived[m].values[time] for m in members]),
-            )
+        states = self.arena.states(arrived.held)
+        index = self.entity_indices(arrived.entities)
+        rows = np.zeros(len(arrived.values), self.row_dtype)
+        alerts: list[list[bytes]] = [[] for _ in arrived.entities]
+        for time, members in lockstep(arrived.counts):
+            at = arrived.starts[members] + time
+            points = Points(index[members], arrived.timestamps_ms[at], arrived.values[at])
             states[members], verdicts = self.fold.step(states[members], points)
             packed = np.zeros(len(members), self.row_dtype)
             pack(packed, points, verdicts, center=self._center(points.entity_index))
-            for position, member in enumerate(members):
-                rows[member][time] = packed[position]
+            rows[at] = packed
             tells = (verdicts.transition > 0) & (points.entity_index > 0)  # calibrating is silent
             for position in np.flatnonzero(tells).tolist():
-                entity, row = arrived[members[position]].entity, packed[position]
-                alert = alert_of(self.fold, entity, verdicts, position=position, row=row)
-                alerts[members[position]].append(alert)
+                member = members[position]
+                entity = arrived.entities[member]
+                alert = alert_of(self.reader, entity, verdicts, position=position, rows=packed)
+                alerts[member].append(alert)
         return Advanced(states, rows, alerts)
 
     def _center(self, entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -98,7 +104,7 @@ class Lane:
 
     def _start(self, entity: str, stored: Stored | None) -> None:
         """A fresh state; after a change of bundle the entity keeps its place in the log."""
-        state = self.fold.fresh(np.array([self.entity_index(entity)], np.int64))
+        state = self.fold.fresh(self.entity_indices([entity]))
         held = Held(slot=-1)
         if stored is not None:
             newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
@@ -112,10 +118,12 @@ class Lane:
         if not known:
             return
         states = np.concatenate([self.fold.decode(stored.snapshot) for _, stored in known])
-        logs = [np.frombuffer(stored.rows, self.row_dtype) for _, stored in known]
-        index = np.array([self.entity_index(entity) for entity, _ in known], np.int64)
-        for time, members in lockstep([len(log) for log in logs]):
-            rows = np.array([logs[m][time] for m in members], self.row_dtype)
+        log = np.frombuffer(b"".join(stored.rows for _, stored in known), self.row_dtype)
+        counts = [len(stored.rows) // self.row_dtype.itemsize for _, stored in known]
+        starts = np.cumsum([0, *counts])
+        index = self.entity_indices([entity for entity, _ in known])
+        for time, members in lockstep(counts):
+            rows = log[starts[members] + time]
             points = Points(index[members], rows["timestamp_ms"], rows["values"])
             decided = Decided(rows["is_flagged"], rows["score"], rows["severity"])
             states[members], _ = self.fold.step(states[members], points, decided)

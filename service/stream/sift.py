@@ -1,6 +1,6 @@
 """Sifting: what of a batch is new, what came before, and what cannot be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,46 +15,58 @@ MAX_VALUE = 1e30  # beyond it float32 arithmetic has no room
 
 @dataclass(frozen=True, eq=False)
 class Sifted:
-    """The points of one entity in a batch."""
+    """The points of a batch: one entity after the other, each in order."""
 
-    entity: str
-    held: Held
-    positions: list[int]  # of each point among the answers
-    timestamps_ms: npt.NDArray[np.int64]  # (time,)
-    values: npt.NDArray[np.float32]  # (time, dimension) minus the centre
-    is_new: npt.NDArray[np.bool_]  # (time,) later than every point before it
-    is_usable: npt.NDArray[np.bool_]  # (time,)
+    entities: list[str]  # (entity,) distinct
+    held: list[Held]  # (entity,)
+    owners: npt.NDArray[np.int64]  # (point,) number of its entity
+    positions: npt.NDArray[np.int64]  # (point,) its place among the answers
+    timestamps_ms: npt.NDArray[np.int64]  # (point,)
+    values: npt.NDArray[np.float32]  # (point, dimension) minus the centre
+    is_new: npt.NDArray[np.bool_]  # (point,) later than every point before it
+    is_usable: npt.NDArray[np.bool_]  # (point,)
+
+    def entity(self, point: int) -> str:
+        """Whose point it is."""
+        return self.entities[self.owners[point]]
 
     @property
     def arrived(self) -> Arrived:
         """The new points."""
-        new = self.is_new
-        return Arrived(self.entity, self.held, self.timestamps_ms[new], self.values[new])
+        counts = np.bincount(self.owners[self.is_new], minlength=len(self.entities))
+        fresh = np.flatnonzero(counts).tolist()
+        return Arrived(
+            entities=[self.entities[owner] for owner in fresh],
+            held=[self.held[owner] for owner in fresh],
+            counts=counts[fresh].tolist(),
+            timestamps_ms=self.timestamps_ms[self.is_new],
+            values=self.values[self.is_new],
+        )
 
 
-def sift(lane: Lane, held: Held, points: Sequence[Point], *, positions: list[int]) -> Sifted:
-    """Turn the points of one entity, at `positions` of `points`, into arrays."""
+def sift(
+    lane: Lane, held: Sequence[Held], points: Sequence[Point], *, groups: Mapping[str, list[int]]
+) -> Sifted:
+    """Turn points into arrays; `groups` are the positions of the points of each entity."""
+    positions = [position for group in groups.values() for position in group]
     asked = [points[position] for position in positions]
-    entity = asked[0].entity
-    timestamps_ms = np.array([point.timestamp_ms for point in asked], np.int64)
+    owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
     names = lane.fold.bundle.manifest.dimensions
     raw = np.array([_ordered(point, names) for point in asked], np.float64)
     is_usable: npt.NDArray[np.bool_] = ~np.any(np.abs(raw) > MAX_VALUE, axis=1)
     raw[~is_usable] = np.nan
-    index = np.full(len(asked), lane.entity_index(entity), np.int64)
-    usable_ms = np.where(is_usable, timestamps_ms, -1)
-    newest = np.maximum.accumulate(np.concatenate([[held.timestamp_ms], usable_ms]))[:-1]
+    timestamps_ms = np.array([point.timestamp_ms for point in asked], np.int64)
+    newest = [one.timestamp_ms for one in held]
     return Sifted(
-        entity=entity,
-        held=held,
-        positions=positions,
+        entities=list(groups),
+        held=list(held),
+        owners=owners,
+        positions=np.array(positions),
         timestamps_ms=timestamps_ms,
-        values=lane.fold.centre(raw, index),
-        is_new=is_usable & (timestamps_ms > newest),
+        values=lane.fold.centre(raw, lane.entity_indices(list(groups))[owners]),
+        is_new=_later(newest, owners, timestamps_ms) & is_usable,
         is_usable=is_usable,
     )
 
 
-def _ordered(point: Point, names: Sequence[str]) -> Sequence[float | None]:
-    values = point.values
-    return [values.get(name) for name in names] if isinstance(values, dict) else values
+def _later(

@@ -1,6 +1,7 @@
 """The server: uvicorn with our limits, and the form of the log."""
 
 import logging
+import re
 import sys
 from typing import Final
 
@@ -14,6 +15,7 @@ from service.settings import Settings
 
 MAX_MESSAGE_BYTES: Final = 64 * 2**10  # of a subscriber; we read and ignore them
 BACKLOG: Final = 2_048
+OUR_ERROR: Final = re.compile(r"^service\.[\w.]+: ", re.MULTILINE)  # as a traceback names it
 
 
 class Sockets(WebSocketsSansIOProtocol):
@@ -70,7 +72,8 @@ def configure_log(settings: Settings) -> None:
 
 def _is_no_traceback(record: logging.LogRecord) -> bool:
     """Of a start that was refused; what stopped it has been logged in one line."""
-    return not record.getMessage().startswith("Traceback")
+    text = record.getMessage()
+    return not (text.startswith("Traceback") and OUR_ERROR.search(text))
 
 
 def _formatter(

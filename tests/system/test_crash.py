@@ -68,9 +68,7 @@ def test_a_service_killed_at_random_points_of_a_replay_ends_as_if_undisturbed(
     assert_same_alerts(service.redis_url, undisturbed.alerts)
 
 
-def test_an_answer_that_was_lost_is_given_again(
-    service: Service, undisturbed: Undisturbed
-) -> None:
+def test_an_answer_that_was_lost_is_given_again(service: Service, undisturbed: Undisturbed) -> None:
     """Committed, never acknowledged: the client kills its hope, we kill the service."""
     run = Run()
     for series in SERIES:

@@ -33,9 +33,7 @@ def replicas(
 ) -> Iterator[list[Service]]:
     with ExitStack() as stack:
         yield [
-            stack.enter_context(
-                Service(bundle_folder, tmp_path / name, redis_url=redis_server.url)
-            )
+            stack.enter_context(Service(bundle_folder, tmp_path / name, redis_url=redis_server.url))
             for name in ("one", "other")
         ]
 

@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.errors import TrainingFailed
+from service.scoring.bundle import Bundle, load_bundle
+from service.scoring.fold import Fold
+from service.scoring.offline import score_series
+from tests.builders import ENTITIES, NEED, series_like, values_like
+from trainer.calibrate import (
+    Stretch,
+    calibrate,
+    default_views,
+    exceedances_per_incident,
+    observe,
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle_folder: Path) -> Bundle:
+    return load_bundle(bundle_folder / "tiny")
+
+
+def stretch(bundle: Bundle, entity: str, *, count: int = 600, seed: int = 7) -> Stretch:
+    index = bundle.entity_indices[entity]
+    values = values_like(entity, count, seed=seed) - bundle.calibration.center[index]
+    return Stretch(index, warm_up=NEED, values=values.astype(np.float32))
+
+
+def test_the_promised_rate_is_kept_on_points_nobody_saw(bundle: Bundle) -> None:
+    stretches = [stretch(bundle, entity, count=4000) for entity in ENTITIES]
+    calibrated = replace(bundle, calibration=calibrate(bundle, stretches))
+    series = [series_like(entity, 6000, seed=11) for entity in ENTITIES]
+    for scored in score_series(Fold(calibrated), series):
+        p_values = scored.p_value[NEED:]
+        for p in (0.3, 0.1, 0.02, 0.005):
+            assert (p_values < p).mean() == pytest.approx(p, rel=0.6)
+
+
+def test_series_side_by_side_are_observed_as_alone(bundle: Bundle) -> None:
+    long, short = stretch(bundle, "alpha", count=300), stretch(bundle, "beta", count=250)
+    together = observe(bundle, [short, long])
+    for one, found in zip((short, long), together, strict=True):
+        [alone] = observe(bundle, [one])
+        assert alone.errors.tobytes() == found.errors.tobytes()
+        assert len(found.errors) == len(one.values) - NEED
+
+
+def test_one_entity_alone_is_its_own_pool(bundle: Bundle) -> None:
+    manifest = bundle.manifest.model_copy(update={"entities": ("alpha",)})
+    calibration = calibrate(replace(bundle, manifest=manifest), [stretch(bundle, "alpha")])
+    for name in ("seed", "knots", "tail", "excess", "band"):
+        pooled, own = getattr(calibration, name)
+        assert pooled == pytest.approx(own)
+
+
+def test_too_few_held_out_points_are_said(bundle: Bundle) -> None:
+    with pytest.raises(TrainingFailed, match="200"):
+        calibrate(bundle, [stretch(bundle, "alpha", count=150)])
+
+
+def test_exceedances_in_runs_are_counted_per_incident() -> None:
+    alone = np.random.default_rng(1).permutation(np.arange(5000.0))
+    assert exceedances_per_incident(alone) == pytest.approx(1.0, abs=0.15)
+    runs = np.repeat(np.random.default_rng(1).permutation(np.arange(500.0)), 10)
+    assert exceedances_per_incident(runs) == pytest.approx(10.0, rel=0.1)
+
+
+def test_the_default_views_have_both_roles_and_know_their_members() -> None:
+    views = default_views(("pca", "leave_one_out", "network"), dimensions=38, train_points=24_000)
+    assert [view.member for view in views] == ["pca", "leave_one_out", "network"]
+    assert {view.role for view in views} == {"severity", "score", "both"}
+    assert {view.top for view in views if view.aggregation == "top_mean"} == {5}
