@@ -14,7 +14,6 @@ from service.scoring.fold import Fold
 from service.stream.embedded import EmbeddedValkey, valkey_binary
 from tests.builders import tiny_bundle
 
-
 # Machines differ in speed, so no example has a deadline; CI repeats the same examples.
 settings.register_profile(
     "steady",

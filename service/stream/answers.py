@@ -1,31 +1,33 @@
 """Answers: the verdict on every point that was asked about, from the rows of the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from service.errors import GaugewatchError
-from service.scoring.fold import Fold
 from service.stream.messages import StatusName, Verdict
-from service.stream.rows import Reader, Rows
+from service.stream.reader import Reader
+from service.stream.rows import Rows
 from service.stream.sift import Sifted
 
 Answer = Verdict | GaugewatchError
 
 
-def answers_of(fold: Fold, sifted: Sifted, *, new: Rows, log: Rows) -> dict[int, Answer]:
-    """Verdicts of one entity's points by position: `new` rows, and older ones from the `log`."""
-    reader = Reader(fold, sifted.entity)
-    rows = iter(new)
-    answers: dict[int, Answer] = {}
-    for time, position in enumerate(sifted.positions):
-        if sifted.is_new[time]:
-            answers[position] = reader.verdict(next(rows))
-        elif not sifted.is_usable[time]:
-            answers[position] = _unscored(sifted, time, "rejected", "value_out_of_range")
+def answers_of(
+    reader: Reader, sifted: Sifted, rows: Rows, *, logs: Mapping[str, Rows]
+) -> dict[int, Answer]:
+    """Verdicts by position: of the new points from their `rows`, of older ones from the logs."""
+    new = sifted.is_new
+    entities = [sifted.entities[owner] for owner in sifted.owners[new].tolist()]
+    verdicts = reader.verdicts(entities, rows)
+    answers: dict[int, Answer] = dict(zip(sifted.positions[new].tolist(), verdicts, strict=True))
+    for point in np.flatnonzero(~new).tolist():
+        position = int(sifted.positions[point])
+        if sifted.is_usable[point]:
+            answers[position] = _repeated(reader, sifted, point, log=logs[sifted.entity(point)])
         else:
-            answers[position] = _repeated(reader, sifted, time, log)
+            answers[position] = _unscored(sifted, point, "rejected", "value_out_of_range")
     return answers
 
 
@@ -37,22 +39,22 @@ def of_request(answers: Sequence[Answer]) -> list[Verdict] | GaugewatchError:
     return next(answer for answer in answers if isinstance(answer, GaugewatchError))
 
 
-def _repeated(reader: Reader, sifted: Sifted, time: int, log: Rows) -> Verdict:
+def _repeated(reader: Reader, sifted: Sifted, point: int, *, log: Rows) -> Verdict:
     """The first answer again, if it is still kept; the first values win."""
-    found = np.flatnonzero(log["timestamp_ms"] == sifted.timestamps_ms[time])
+    found = np.flatnonzero(log["timestamp_ms"] == sifted.timestamps_ms[point])
     if len(found) == 0:
-        return _unscored(sifted, time, "late", "older_than_newest")
-    row = log[found[0]]
-    first = reader.verdict(row)
-    if np.array_equal(row["values"], sifted.values[time], equal_nan=True):
+        return _unscored(sifted, point, "late", "older_than_newest")
+    row = log[found[:1]]
+    first = reader.verdicts([sifted.entity(point)], row)[0]
+    if np.array_equal(row["values"][0], sifted.values[point], equal_nan=True):
         return msgspec.structs.replace(first, status="duplicate")
     return msgspec.structs.replace(first, status="conflict", reason="first_values_win")
 
 
-def _unscored(sifted: Sifted, time: int, status: StatusName, reason: str) -> Verdict:
+def _unscored(sifted: Sifted, point: int, status: StatusName, reason: str) -> Verdict:
     return Verdict(
-        entity=sifted.entity,
-        timestamp_ms=int(sifted.timestamps_ms[time]),
+        entity=sifted.entity(point),
+        timestamp_ms=int(sifted.timestamps_ms[point]),
         status=status,
         score=None,
         severity=None,

@@ -15,10 +15,10 @@ from service.stream.answers import Answer, answers_of, of_request
 from service.stream.arena import Held
 from service.stream.batcher import Batcher, Requests
 from service.stream.commit import TOKEN_BYTES, Commit, Outcome, snapshot_due
-from service.stream.lane import IDEMPOTENT_ROWS, Advanced, Lane
+from service.stream.lane import IDEMPOTENT_ROWS, Advanced, Arrived, Lane
 from service.stream.messages import EntityView, Point, Verdict
 from service.stream.models import Models
-from service.stream.rows import Reader, Rows
+from service.stream.rows import Rows
 from service.stream.sift import Sifted, sift
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
@@ -147,32 +147,27 @@ class Ingest:
         """The path of a point. Returns the entities that were stale, with their positions."""
         with self._stage("restore"):
             held = lane.restore(self._store, list(positions))
-        batch = [
-            sift(lane, one, points, positions=asked)
-            for one, asked in zip(held, positions.values(), strict=True)
-        ]
-        fresh = [sifted for sifted in batch if sifted.is_new.any()]
+        sifted = sift(lane, held, points, groups=positions)
+        arrived = sifted.arrived
         with self._stage("fold"):
-            advanced = lane.advance([sifted.arrived for sifted in fresh])
+            advanced = lane.advance(arrived)
         commits = [
-            _commit(lane, sifted, advanced, position=position)
-            for position, sifted in enumerate(fresh)
+            _commit(lane, arrived, advanced, member=member)
+            for member in range(len(arrived.entities))
         ]
         with self._stage("commit"):
             outcomes = self._store.commit(commits)
-        stale = self._keep(lane, advanced, commits=commits, outcomes=outcomes)
-        rows = {one.entity: rows for one, rows in zip(fresh, advanced.rows, strict=True)}
-        none = np.empty(0, lane.row_dtype)
+        stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
         with self._stage("answer"):
-            for sifted in batch:
-                if sifted.entity not in stale:
-                    new, log = rows.get(sifted.entity, none), self._log(lane, sifted)
-                    answers |= answers_of(lane.fold, sifted, new=new, log=log)
+            logs = self._logs(lane, sifted)
+            found = answers_of(lane.reader, sifted, advanced.rows, logs=logs)
+        answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
         return {entity: positions[entity] for entity in stale}
 
     def _keep(
         self,
         lane: Lane,
+        arrived: Arrived,
         advanced: Advanced,
         *,
         commits: Sequence[Commit],
@@ -180,11 +175,11 @@ class Ingest:
     ) -> set[str]:
         """Put what was committed into the arena; forget and return what was stale."""
         stale = set()
-        for position, (commit, outcome) in enumerate(zip(commits, outcomes, strict=True)):
+        newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
+        for member, (commit, outcome) in enumerate(zip(commits, outcomes, strict=True)):
             if outcome is Outcome.OK:
-                newest = int(advanced.rows[position]["timestamp_ms"][-1])
-                kept = Held(-1, commit.new_token, commit.seq, newest)
-                lane.arena.put(commit.entity, advanced.states[position], kept)
+                kept = Held(-1, commit.new_token, commit.seq, newest_ms[member])
+                lane.arena.put(commit.entity, advanced.states[member], kept)
                 continue
             lane.arena.drop(commit.entity)
             stale.add(commit.entity)
@@ -192,14 +187,18 @@ class Ingest:
                 self._store.commit_epoch = self._store.epoch()
         return stale
 
-    def _log(self, lane: Lane, sifted: Sifted) -> Rows:
-        """The last rows of an entity, where a point of it came again."""
-        empty = np.empty(0, lane.row_dtype)
-        if sifted.is_new.all():
-            return empty
-        found = self._store.recent(sifted.entity, IDEMPOTENT_ROWS)
+    def _logs(self, lane: Lane, sifted: Sifted) -> dict[str, Rows]:
+        """The last rows of the entities of which a point came again."""
+        again = sifted.owners[sifted.is_usable & ~sifted.is_new]
+        return {
+            entity: self._log(lane, entity)
+            for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
+        }
+
+    def _log(self, lane: Lane, entity: str) -> Rows:
+        found = self._store.recent(entity, IDEMPOTENT_ROWS)
         if found is None or found[0].layout != lane.layout:
-            return empty
+            return np.empty(0, lane.row_dtype)
         return np.frombuffer(found[1], lane.row_dtype)
 
     def _view(self, entity: str, rows: int) -> EntityView:
@@ -208,9 +207,8 @@ class Ingest:
         if found is None or found[0].layout != lane.layout:
             raise UnknownEntity("no point of this entity is kept")
         stored, window = found
-        reader = Reader(lane.fold, entity)
         log = np.frombuffer(window or stored.rows, lane.row_dtype)
-        newest = reader.verdict(log[-1])
+        newest = lane.reader.verdicts([entity], log[-1:])[0]
         is_open = newest.incident is not None and newest.transition != "resolved"
         return EntityView(
             entity=entity,
@@ -221,7 +219,7 @@ class Ingest:
             need=lane.fold.need,
             status=newest.status,
             incident=newest.incident if is_open else None,
-            window=[reader.kept(row) for row in log],
+            window=lane.reader.kept(entity, log),
         )
 
     @contextmanager
@@ -232,18 +230,19 @@ class Ingest:
             self._on_stage(name, time.perf_counter() - start)
 
 
-def _commit(lane: Lane, sifted: Sifted, advanced: Advanced, *, position: int) -> Commit:
-    rows, held = advanced.rows[position], sifted.held
-    seq = held.seq + len(rows)
-    is_due = held.needs_snapshot or snapshot_due(sifted.entity, held.seq, seq)
+def _commit(lane: Lane, arrived: Arrived, advanced: Advanced, *, member: int) -> Commit:
+    entity, held, count = arrived.entities[member], arrived.held[member], arrived.counts[member]
+    start = arrived.starts[member]
+    seq = held.seq + count
+    is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
     return Commit(
-        entity=sifted.entity,
+        entity=entity,
         expected_token=held.token,
         new_token=secrets.token_bytes(TOKEN_BYTES),
         seq=seq,
-        rows=rows.tobytes(),
-        row_count=len(rows),
+        rows=advanced.rows[start : start + count].tobytes(),
+        row_count=count,
         layout=lane.layout,
-        snapshot=advanced.states[position].tobytes() if is_due else None,
-        alerts=tuple(advanced.alerts[position]),
+        snapshot=advanced.states[member].tobytes() if is_due else None,
+        alerts=tuple(advanced.alerts[member]),
     )

@@ -114,7 +114,8 @@ class Reader:
 
     def center(self, entity: str) -> npt.NDArray[np.float64]:
         """(dimension,) what was subtracted from its values."""
-        return self._center[self._indices.get(entity, 0)]
+        center: npt.NDArray[np.float64] = self._center[self._indices.get(entity, 0)]
+        return center
 
     def _verdict(
         self, entity: str, told: _Told, causes: list[Cause], missing: list[str]
@@ -161,7 +162,8 @@ def _or_none(numbers: npt.NDArray[np.float64]) -> list[Any]:
     """Nested lists, None for NaN."""
     shown = numbers.astype(object)
     shown[np.isnan(numbers)] = None
-    return shown.tolist()
+    nested: list[Any] = shown.tolist()
+    return nested
 
 
 def incident_id(entity: str, opened_ms: int) -> str:

@@ -7,11 +7,10 @@ equal bit for bit.
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import TOP_CAUSES, Fold, Points, Status, Verdicts, top_causes
+from service.scoring.fold import TOP_CAUSES, Fold, Points, Verdicts, top_causes
 from service.scoring.incident import Transition
 
 Rows = npt.NDArray[np.void]
-
 
 
 def row_dtype(fold: Fold) -> np.dtype[np.void]:

@@ -28,7 +28,7 @@ class Sifted:
 
     def entity(self, point: int) -> str:
         """Whose point it is."""
-        return self.entities[self.owners[point]]
+        return self.entities[int(self.owners[point])]
 
     @property
     def arrived(self) -> Arrived:
@@ -55,18 +55,24 @@ def sift(
     raw = np.array([_ordered(point, names) for point in asked], np.float64)
     is_usable: npt.NDArray[np.bool_] = ~np.any(np.abs(raw) > MAX_VALUE, axis=1)
     raw[~is_usable] = np.nan
-    timestamps_ms = np.array([point.timestamp_ms for point in asked], np.int64)
+    is_new = np.zeros(len(asked), bool)
     newest = [one.timestamp_ms for one in held]
+    for point in np.flatnonzero(is_usable).tolist():
+        owner, timestamp_ms = owners[point], asked[point].timestamp_ms
+        if timestamp_ms > newest[owner]:
+            is_new[point], newest[owner] = True, timestamp_ms
     return Sifted(
         entities=list(groups),
         held=list(held),
         owners=owners,
         positions=np.array(positions),
-        timestamps_ms=timestamps_ms,
+        timestamps_ms=np.array([point.timestamp_ms for point in asked], np.int64),
         values=lane.fold.centre(raw, lane.entity_indices(list(groups))[owners]),
-        is_new=_later(newest, owners, timestamps_ms) & is_usable,
+        is_new=is_new,
         is_usable=is_usable,
     )
 
 
-def _later(
+def _ordered(point: Point, names: Sequence[str]) -> Sequence[float | None]:
+    values = point.values
+    return [values.get(name) for name in names] if isinstance(values, dict) else values
