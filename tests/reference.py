@@ -108,7 +108,7 @@ class Entity:
             nats = [min(normal_surprisal(one.judge(e)), 1000.0) for one, e in judged]
             knots, tail = calibration.knots[self.index, v], calibration.tail[self.index, v]
             levels.append(surprisal(aggregate(nats, view), knots, tail))
-            for d, nat in enumerate(nats):
+            for d, nat in enumerate(nats if view.role != "severity" else ()):
                 excess = max(0.0, nat - math.log(2))
                 contributions[d] += excess / calibration.excess[self.index, v]
         alarm = self._mean(levels, "score")

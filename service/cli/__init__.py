@@ -4,6 +4,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from service.cli import demo, replay, score, serve, simulate, watch
 from service.errors import BadInput, GaugewatchError
@@ -23,15 +24,22 @@ app.command("score")(score.score)
 
 
 def main() -> None:
-    """Run a command; an error of ours is one line, and exit code 2 for bad input, else 1."""
+    """Run a command; an error is one line, and exit code 2 for bad input, else 1."""
     try:
         app()
     except GaugewatchError as error:
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"[bold red]error[/] ({error.code}): {error.detail}", highlight=False)
+        _say(error.code, error.detail)
         sys.exit(2 if isinstance(error, BadInput) else 1)
+    except OSError as error:
+        _say("system", str(error))
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say(code: str, detail: str) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"[bold red]error[/] ({code}): {escape(detail)}", highlight=False)
 
 
 __all__ = ["app", "main"]

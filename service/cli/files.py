@@ -31,7 +31,7 @@ class Part(Enum):
 def progress_bar(*, is_shown: bool) -> Iterator[Progress]:
     """A bar on stderr, with the time left."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -102,6 +102,6 @@ def _report(verdicts: Sequence[Verdict], *, seconds: float, as_json: bool) -> No
     table = Table("status", "points", title=f"{len(verdicts)} points in {seconds:.1f} s")
     for status, count in statuses.most_common():
         table.add_row(status, str(count))
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(f"{summary['anomalies']} anomalous, {summary['incidents']} incidents opened")

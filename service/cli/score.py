@@ -94,7 +94,7 @@ def _show(fold: Fold, series: Series, scored: Scored, incidents: list[dict[str, 
             f"{incident['peak_score']:.2f}",
             ", ".join(incident["causes"]),
         )
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(
         f"{counts['points']} points, {counts['scored']} scored, {counts['anomalies']} anomalous, "

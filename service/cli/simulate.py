@@ -51,4 +51,4 @@ def simulate(
     table = Table("entity", "fault", "start", "end", "culprits", title=f"{output}")
     for name, fault in faults:
         table.add_row(name, fault.kind, str(fault.start), str(fault.end), ", ".join(fault.names))
-    Console().print(table)
+    Console(markup=False).print(table)

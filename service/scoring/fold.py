@@ -73,7 +73,8 @@ class Fold:
         ]
         self._max_incident_points = min(view.half_life_points for view in manifest.views)
         self._cap = surprisal_cap(bundle.calibration.is_constant)
-        self._unit = bundle.calibration.excess.astype(np.float32)[:, :, None]
+        self._deciding = self._roles[0]  # contributions explain the score: its views alone
+        self._unit = bundle.calibration.excess.astype(np.float32)[:, self._deciding, None]
         self._threshold = threshold_surprisal(
             bundle.calibration.kappa, budget=self.budget, period_seconds=manifest.period_seconds
         )
@@ -151,7 +152,7 @@ class Fold:
         knots, tail = calibration.knots[entity_index], calibration.tail[entity_index]
         levels = surprisal(aggregates, knots[:, :-1], tail[:, :-1])  # (batch, view)
         alarm, severity = (_row_mean(levels[:, role]) for role in self._roles)
-        excess = np.maximum(nats - np.float32(LN_2), 0.0)
+        excess = np.maximum(nats[:, self._deciding] - np.float32(LN_2), 0.0)
         return _Judged(
             deviations=deviations,
             surprisal=surprisal(alarm, knots[:, -1], tail[:, -1]),

@@ -22,6 +22,7 @@ def rounded(
     """
     decade = np.searchsorted(_POWERS[1:], np.abs(like), side="right")
     up, down = _UP.take(decade), _DOWN.take(decade)
-    scaled = numbers * up / down
+    with np.errstate(over="ignore"):
+        scaled = numbers * up / down
     is_kept = (like == 0.0) | ~(np.abs(scaled) < _WHOLE)
-    return np.where(is_kept, numbers, np.rint(scaled) / up * down)
+    return np.where(is_kept, numbers, np.rint(np.where(is_kept, 0.0, scaled)) / up * down)

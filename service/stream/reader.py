@@ -72,7 +72,7 @@ class Reader:
         entities = [entity] * len(rows)
         values = rows["values"].astype(np.float64)
         shown = rounded(values + self._center[self._index(entities)], like=values)
-        columns = (_told(rows), _or_none(shown), self.causes(entities, rows))
+        columns = (_told(rows), map(_or_none, shown), self.causes(entities, rows))
         return [
             Row(
                 timestamp_ms=told.timestamp_ms,
@@ -101,16 +101,12 @@ class Reader:
         deviation = blamed.value - blamed.expected
         exact = (blamed.share, center + blamed.value, center + blamed.expected, band, deviation)
         like = np.stack([blamed.share, blamed.value, blamed.expected, band, deviation])
-        shown = _or_none(np.moveaxis(rounded(np.stack(exact), like=like), 0, -1))
-        names = self._dimensions
-        return [
-            [
-                Cause(names[dimension], *numbers)
-                for dimension, numbers in zip(dimensions, causes, strict=True)
-                if numbers[0] > 0
-            ]
-            for dimensions, causes in zip(blamed.dimension.tolist(), shown, strict=True)
-        ]
+        shown = rounded(np.stack(exact), like=like).reshape(len(exact), -1)
+        names = [self._dimensions[dimension] for dimension in blamed.dimension.ravel().tolist()]
+        causes = list(map(Cause, names, *map(_or_none, shown)))
+        counts = np.count_nonzero(blamed.share > 0, axis=1).tolist()
+        width = blamed.share.shape[1]
+        return [causes[row * width : row * width + count] for row, count in enumerate(counts)]
 
     def center(self, entity: str) -> npt.NDArray[np.float64]:
         """(dimension,) what was subtracted from its values."""
@@ -159,11 +155,11 @@ def _number(value: float) -> float | None:
 
 
 def _or_none(numbers: npt.NDArray[np.float64]) -> list[Any]:
-    """Nested lists, None for NaN."""
-    shown = numbers.astype(object)
-    shown[np.isnan(numbers)] = None
-    nested: list[Any] = shown.tolist()
-    return nested
+    """A list (n,) with None for NaN."""
+    shown: list[Any] = numbers.tolist()
+    for position in np.flatnonzero(np.isnan(numbers)).tolist():
+        shown[position] = None
+    return shown
 
 
 def incident_id(entity: str, opened_ms: int) -> str:

@@ -134,13 +134,15 @@ def test_a_file_that_cannot_be_read_is_one_line(
     score: Call, tmp_path: Path, name: str, content: bytes | None, word: str
 ) -> None:
     if content is not None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     assert_refused(score("--input", str(tmp_path / name)), 2, "bad_series", word)
 
 
 def test_names_in_brackets_are_shown_as_they_are(score: Call, tmp_path: Path) -> None:
     series = series_like("alpha", 30)
-    ended = score("--input", str(series_file(tmp_path / "[red]alpha[/x].npz", series)))
+    file = str(series_file(tmp_path / "alpha.npz", series))
+    ended = score("--input", file, "--entity", "[red]alpha[/x]")
     assert ended.code == 0
     assert "[red]alpha[/x]" in ended.out
 

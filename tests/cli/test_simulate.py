@@ -10,7 +10,7 @@ from service.scoring.series import read_folder
 from tests.cli.commands import Finished, assert_refused, called
 
 Call = Callable[..., Finished]
-SIZES = ("--entities", "2", "--train-points", "600", "--test-points", "500")
+SIZES = ("--entities", "2", "--train-points", "600", "--test-points", "900")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_what_is_written_can_be_read_back_with_its_faults(simulate: Call, tmp_pa
     summary = json.loads(ended.out)
     fleet = read_folder(tmp_path)
     assert summary["entities"] == len(fleet) == 2
-    assert [len(read.values) for read in fleet] == [500, 500]
+    assert [len(read.values) for read in fleet] == [900, 900]
     assert [len(read.values) for read in read_folder(tmp_path, part="train")] == [600, 600]
     told = {(fault["entity"], fault["start"], fault["end"]) for fault in summary["faults"]}
     read = {(one.entity, part.start, part.end) for one in fleet for part in one.segments}
@@ -43,8 +43,8 @@ def test_csv_holds_the_same_values(simulate: Call, tmp_path: Path) -> None:
     for array, table in zip(read_folder(arrays), read_folder(tables), strict=True):
         assert array.entity == table.entity
         assert array.dimensions == table.dimensions
-        assert array.timestamps_ms.tolist() == table.timestamps_ms[-500:].tolist()
-        np.testing.assert_array_equal(array.values, table.values[-500:])
+        assert array.timestamps_ms.tolist() == table.timestamps_ms[-900:].tolist()
+        np.testing.assert_array_equal(array.values, table.values[-900:])
 
 
 def test_the_same_seed_is_the_same_fleet_and_another_is_not(

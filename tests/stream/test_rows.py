@@ -1,17 +1,23 @@
+"""Rows of the log, and what is read from them."""
+
 import math
 
 import numpy as np
-from hypothesis import given, strategies as st
+import numpy.typing as npt
 
 from service.scoring.fold import Fold, Points
 from service.scoring.incident import Transition
+from service.scoring.tail import p_value
 from service.stream.explain import in_words
 from service.stream.messages import Cause
-from service.stream.rows import Reader, _shown, p_value, pack, row_dtype
+from service.stream.reader import ALERT_KINDS, Reader
+from service.stream.rows import Rows, pack, row_dtype
 from tests.builders import values_like
 
+FloatArray = npt.NDArray[np.float64]
 
-def packed(fold: Fold, values: np.ndarray, *, index: int = 2) -> np.ndarray:
+
+def packed(fold: Fold, values: FloatArray, *, index: int = 2) -> Rows:
     """Rows of one entity from a fresh state."""
     states, rows = fold.fresh(np.array([index])), np.zeros(len(values), row_dtype(fold))
     center = fold.bundle.calibration.center[[index]]
@@ -25,16 +31,25 @@ def packed(fold: Fold, values: np.ndarray, *, index: int = 2) -> np.ndarray:
 
 def test_a_row_survives_its_bytes(fold: Fold) -> None:
     rows = packed(fold, values_like("beta", 30))
-    reader = Reader(fold, "beta")
+    entities, reader = ["beta"] * 30, Reader(fold)
     again = np.frombuffer(rows.tobytes(), rows.dtype)
-    assert [reader.verdict(row) for row in again] == [reader.verdict(row) for row in rows]
+    assert reader.verdicts(entities, again) == reader.verdicts(entities, rows)
+
+
+def test_a_row_reads_the_same_alone_and_among_others(fold: Fold) -> None:
+    values = values_like("beta", 30)
+    values[20:, 1] += 5.0
+    values[25, 2] = math.nan
+    rows, reader = packed(fold, values), Reader(fold)
+    alone = [reader.verdicts(["beta"], rows[i : i + 1])[0] for i in range(30)]
+    assert reader.verdicts(["beta"] * 30, rows) == alone
+    assert alone[25].missing == ["c"]
 
 
 def test_shares_of_a_verdict_sum_to_at_most_one_and_fall(fold: Fold) -> None:
     values = values_like("beta", 30)
     values[25, 1] += 5.0
-    reader = Reader(fold, "beta")
-    verdict = reader.verdict(packed(fold, values)[25])
+    verdict = Reader(fold).verdicts(["beta"], packed(fold, values)[25:26])[0]
     shares = [cause.share for cause in verdict.contributions]
     assert shares == sorted(shares, reverse=True)
     assert math.isclose(sum(shares), 1.0, rel_tol=1e-5)
@@ -46,14 +61,8 @@ def test_shares_of_a_verdict_sum_to_at_most_one_and_fall(fold: Fold) -> None:
 def test_values_of_a_large_centre_keep_their_digits(fold: Fold) -> None:
     values = values_like("beta", 10)
     values[9] = [10.25, 10.5, math.nan, 9.75]
-    row = packed(fold, values)[9]
-    assert Reader(fold, "beta").kept(row).values == [10.25, 10.5, None, 9.75]
-
-
-@given(st.floats(-1e12, 1e12), st.floats(-1e6, 1e6, width=32))
-def test_a_shown_value_is_as_near_as_a_float32_is(center: float, delta: float) -> None:
-    shown = _shown(center, float(np.float32(delta)))
-    assert abs(shown - (center + delta)) <= abs(delta) * 1e-6 + abs(center) * 1e-15
+    rows = packed(fold, values)[9:]
+    assert Reader(fold).kept("beta", rows)[0].values == [10.25, 10.5, None, 9.75]
 
 
 def test_a_p_value_is_never_zero() -> None:
@@ -62,8 +71,6 @@ def test_a_p_value_is_never_zero() -> None:
 
 
 def test_every_transition_has_a_kind_of_alert() -> None:
-    from service.stream.rows import ALERT_KINDS
-
     assert set(ALERT_KINDS) == set(Transition) - {Transition.NONE}
 
 
