@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.report import machine, summary, table
+from benchmarks.report import machine, summary, tables
 from benchmarks.rounds import LOADS, SERVICES, Round, measured
 from benchmarks.servers import Durability, store_binary
 from service.errors import UnknownBundle
@@ -41,8 +41,13 @@ def main(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     console = Console()
-    console.print(table(found, facts))
-    console.print(f"All rounds: {output}", soft_wrap=True)
+    for table in tables(found, facts):
+        console.print(table)
+    cores, cpu, dimensions = facts["cores"], facts["cpu"], facts["dimensions"]
+    console.print(
+        f"{bundle.title}, {dimensions} dimensions, {cores} cores of {cpu}", highlight=False
+    )
+    console.print(f"all rounds: {output}", soft_wrap=True)
 
 
 def _measured(bundle: Bundle, *, rounds: int, seconds: float) -> list[Round]:

@@ -1,4 +1,4 @@
-"""The naive service: what a competent team writes in an afternoon, and what we are measured against.
+"""The naive service: what a competent team writes in an afternoon. We are measured against it.
 
 A pydantic body, a Redis list per entity, and the whole window through the graph for every point.
 It runs the network of the same bundle, but keeps no score calibration, incidents or alerts.

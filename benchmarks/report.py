@@ -59,23 +59,26 @@ def summary(rounds: Sequence[Round]) -> list[dict[str, Any]]:
     ]
 
 
-def table(rounds: Sequence[Round], facts: dict[str, Any]) -> Table:
-    """The medians for a terminal."""
-    shown = Table(
-        title=f"{facts['bundle']}, {facts['dimensions']} dimensions, {facts['store']}, "
-        f"{facts['cores']} cores of {facts['cpu']}"
-    )
-    for name in ("persistence", "load", "service"):
-        shown.add_column(name)
-    for name in ("points/s", "per CPU-s", "store µs/point", "p50 ms", "p99 ms"):
-        shown.add_column(name, justify="right")
-    for durability, load, ours, naive in _pairs(rounds):
-        for service, figures in ((OURS, ours), (NAIVE, naive)):
-            shown.add_row(durability, load, service, *(_shown(figures[name]) for name in FIGURES))
-        ratios = (f"{ours[name] / naive[name]:.1f} x" for name in FIGURES[:2])
-        shown.add_row("", "", "[bold]ratio", *(f"[bold]{ratio}" for ratio in ratios))
-        shown.add_section()
-    return shown
+def tables(rounds: Sequence[Round], facts: dict[str, Any]) -> Iterator[Table]:
+    """The medians for a terminal, one table per persistence mode."""
+    for durability in dict.fromkeys(one.durability for one in rounds):
+        shown = Table(title=f"persistence: {durability} ({facts['store']})", title_justify="left")
+        for name in ("load", "service"):
+            shown.add_column(name, no_wrap=True)
+        for name in ("points\n/s", "points\n/CPU-s", "store µs\n/point", "p50\nms", "p99\nms"):
+            shown.add_column(name, justify="right", no_wrap=True)
+        for _, load, ours, naive in _pairs([one for one in rounds if one.durability == durability]):
+            shown.add_row(load, OURS, *_row(ours))
+            shown.add_row("", NAIVE, *_row(naive))
+            ratios = (f"{ours[name] / naive[name]:.1f} x" for name in FIGURES[:2])
+            shown.add_row("", "ratio", *ratios, style="bold", end_section=True)
+        yield shown
+
+
+def _row(figures: dict[str, float]) -> Iterator[str]:
+    for name in FIGURES:
+        figure = figures[name]
+        yield f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def _pairs(
@@ -95,10 +98,6 @@ def _medians(rounds: Sequence[Round]) -> dict[str, float]:
     }
     store_us = [1e6 * one.store_cpu_seconds / max(one.points, 1) for one in rounds]
     return figures | {"store_cpu_us_per_point": median(store_us)}
-
-
-def _shown(figure: float) -> str:
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def _cpu() -> str:

@@ -11,9 +11,9 @@ from benchmarks.servers import Durability, Running, gaugewatch, naive
 from service.scoring.bundle import Bundle
 
 LOADS = (
-    Load("single, 1 connection", connections=1, points=1),
-    Load("single, 64 connections", connections=64, points=1),
-    Load("batches of 1000", connections=2, points=1_000),
+    Load("single, c=1", connections=1, points=1),
+    Load("single, c=64", connections=64, points=1),
+    Load("1000 each, c=2", connections=2, points=1_000),
 )
 Start = Callable[[Bundle, Durability, Path], AbstractContextManager[Running]]
 SERVICES: tuple[Start, ...] = (gaugewatch, naive)

@@ -2,18 +2,23 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from service.errors import BadInput, GaugewatchError, StoreUnavailable
 from service.stream.messages import Alert, Point, Verdict
 
-DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+CLOSE_SECONDS: Final = 1.0  # the answer to our goodbye may be behind alerts that nobody reads
+NOBODY_THERE: Final = (ConnectionRefusedError, socket.gaierror)
 
 
 class _Verdicts(msgspec.Struct):
@@ -33,13 +38,24 @@ class Client:
 
     def __init__(self, url: str, *, key: str | None = None, patience_seconds: float = 30.0) -> None:
         self._url = urlsplit(url)
-        if self._url.scheme != "http" or not self._url.hostname:
+        host, port = self._url.hostname, _port(url)
+        if self._url.scheme != "http" or not host or port is None:
             raise BadInput(f"expected a URL like {DEFAULT_URL}, came {url!r}")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._patience_seconds = patience_seconds
-        self._connection = http.client.HTTPConnection(
-            self._url.hostname, self._url.port or 80, timeout=patience_seconds
-        )
+        self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
+        self._has_answered = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._connection.close()
 
     def post(self, points: Sequence[Point]) -> list[Verdict]:
         """Verdicts of these points. Waits out a 503; raises what any other problem says."""
@@ -51,17 +67,22 @@ class Client:
         """JSON of a route."""
         return json.loads(self._request("GET", path, None))
 
-    async def alerts(self, *, after: str | None = None) -> AsyncIterator[tuple[str, Alert | int]]:
-        """Cursor and alert, or cursor and the number of alerts that are gone, as they come."""
+    async def alerts(
+        self, *, after: str | None = None
+    ) -> AsyncIterator[tuple[str, Alert | int | None]]:
+        """Cursor and alert, or how many alerts are gone, or (at once, after silences) None."""
         query = f"after={after}" if after else ""
         address = urlunsplit(("ws", self._url.netloc, "/v1/alerts", query, ""))
-        async with connect(address, additional_headers=self._headers) as socket:
-            async for message in socket:
-                frame = msgspec.json.decode(message, type=_Frame)
-                if frame.alert is not None:
-                    yield frame.cursor, frame.alert
-                elif frame.gap is not None:
-                    yield frame.cursor, frame.gap["missed"]
+        try:
+            async with connect(
+                address, additional_headers=self._headers, close_timeout=CLOSE_SECONDS
+            ) as websocket:
+                async for message in websocket:
+                    frame = msgspec.json.decode(message, type=_Frame)
+                    yield frame.cursor, frame.gap["missed"] if frame.gap else frame.alert
+        except InvalidStatus as error:
+            answer = error.response
+            raise _problem(answer.status_code, bytes(answer.body or b"")) from None
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
         deadline = time.monotonic() + self._patience_seconds
@@ -74,7 +95,10 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 problem: GaugewatchError = StoreUnavailable(f"no answer from the service: {error}")
+                if isinstance(error, NOBODY_THERE) and not self._has_answered:
+                    raise problem from None
             else:
+                self._has_answered = True
                 if response.status < 300:
                     return answer
                 problem = _problem(response.status, answer)
@@ -83,6 +107,13 @@ class Client:
             if time.monotonic() > deadline:
                 raise problem
             time.sleep(0.2)
+
+
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port or 80
+    except ValueError:
+        return None
 
 
 def _problem(status: int, body: bytes) -> GaugewatchError:

@@ -40,7 +40,9 @@ def demo(
         bool, typer.Option("--no-wait", help="One stretch, then a summary.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of noise and faults.")] = FIRST_SEED,
-    bundles: Annotated[Path, typer.Option(help="Folder of bundles.")] = Path("exported_models"),
+    bundles: Annotated[
+        Path | None, typer.Option(help="Folder of bundles. Default: the shipped ones.")
+    ] = None,
 ) -> None:
     """Serve, stream a simulated fleet with faults, and show alerts with their causes."""
     console = Console(stderr=no_wait, soft_wrap=True)
@@ -57,13 +59,14 @@ def demo(
 
 
 @contextlib.contextmanager
-def _service(bundles: Path, folder: Path) -> Iterator[str]:
+def _service(bundles: Path | None, folder: Path) -> Iterator[str]:
     """A service of its own on a free port, on the embedded Valkey; gone when we are."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
-    command += ["--bundles", str(bundles), "--data-directory", str(folder / "valkey")]
+    command += ["--data-directory", str(folder / "valkey")]
+    command += ["--bundles", str(bundles)] if bundles else []
     environment = os.environ | {"GAUGEWATCH_FALSE_ALARM_BUDGET": str(BUDGET)}
     with (folder / "service.log").open("w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -147,7 +150,10 @@ async def _listen(client: Client, console: Console, tally: Tally) -> None:
 
 async def _until_told(tally: Tally) -> None:
     """Wait for the alerts of the last points."""
-    expected = sum(isinstance(verdict.transition, str) for verdict in tally.verdicts)
+    expected = sum(
+        isinstance(verdict.transition, str) and verdict.status != "calibrating"
+        for verdict in tally.verdicts
+    )
     for _ in range(100):
         if len(tally.alerts) >= expected:
             return

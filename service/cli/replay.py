@@ -38,10 +38,9 @@ def replay(
         raise BadInput("--entity renames one series; the folder holds several")
     names = [entity or series.entity for series in fleet]
     points = list(_in_time(fleet, names, limit=limit))
-    client = Client(url, key=key)
     verdicts: list[Verdict] = []
     start = time.perf_counter()
-    with progress_bar(is_shown=not as_json) as progress:
+    with Client(url, key=key) as client, progress_bar(is_shown=not as_json) as progress:
         task = progress.add_task("replaying", total=len(points))
         for first in range(0, len(points), batch):
             verdicts += client.post(points[first : first + batch])

@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from service.cli.client import DEFAULT_URL, Client
 from service.errors import GaugewatchError, StoreUnavailable
@@ -56,7 +56,7 @@ async def _watch(client: Client, *, after: str | None, count: int | None, as_jso
                     return
         except ConnectionClosed as error:
             _stop_if_refused(error)
-        except OSError as error:
+        except (OSError, InvalidHandshake) as error:
             if not has_connected:
                 raise StoreUnavailable(f"no service answers: {error}") from None
         await asyncio.sleep(RECONNECT_SECONDS)
@@ -68,7 +68,9 @@ def _stop_if_refused(error: ConnectionClosed) -> None:
         raise GaugewatchError(f"the service closed the stream: {error.rcvd.reason}")
 
 
-def _show(console: Console, cursor: str, event: Alert | int, *, as_json: bool) -> None:
+def _show(console: Console, cursor: str, event: Alert | int | None, *, as_json: bool) -> None:
+    if event is None:
+        return
     if isinstance(event, int):
         gap = {"cursor": cursor, "gap": {"missed": event}}
         typer.echo(msgspec.json.encode(gap)) if as_json else console.print(f"gap: {event} gone")

@@ -1,6 +1,5 @@
 """The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,17 +9,18 @@ from typing import Self
 
 import numpy as np
 
-from service.errors import GaugewatchError, StoreUnavailable, UnknownEntity
+from service.errors import GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, answers_of, of_request
 from service.stream.arena import Held
 from service.stream.batcher import Batcher, Requests
-from service.stream.commit import TOKEN_BYTES, Commit, Outcome, snapshot_due
-from service.stream.lane import IDEMPOTENT_ROWS, Advanced, Arrived, Lane
+from service.stream.commit import Commit, Outcome
+from service.stream.lane import Advanced, Arrived, Lane
 from service.stream.messages import EntityView, Point, Verdict
 from service.stream.models import Models
 from service.stream.rows import Rows
-from service.stream.sift import Sifted, sift
+from service.stream.sift import Sifted, grouped, sift
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
+from service.stream.view import log_of, view_of
 
 ATTEMPTS = 3  # at an entity that another replica scores at the same time
 
@@ -94,30 +94,11 @@ class Ingest:
         """Score the points of several requests, in order."""
         points = [point for request in requests for point in request]
         answers: dict[int, Answer] = {}
-        for lane, positions in self._grouped(requests):
-            answers |= self._score(lane, points, positions)
+        for name, positions in grouped(requests, self._models.name_of):
+            answers |= self._score(self._lanes[name], points, positions)
         ends = np.cumsum([len(request) for request in requests]).tolist()
         spans = zip([0, *ends[:-1]], ends, strict=True)
         return [of_request([answers[i] for i in range(*span)]) for span in spans]
-
-    def _grouped(self, requests: Requests) -> Iterator[tuple[Lane, dict[str, list[int]]]]:
-        """Positions of the points of each entity, by bundle, at most one call's worth at once.
-
-        Sorted by time within a request; requests keep their order.
-        """
-        groups: dict[str, dict[str, list[int]]] = {}
-        start = 0
-        for request in requests:
-            for i in sorted(range(len(request)), key=lambda i: request[i].timestamp_ms):
-                entity = request[i].entity
-                group = groups.setdefault(self._models.name_of(entity), {})
-                group.setdefault(entity, []).append(start + i)
-            start += len(request)
-        for name, group in groups.items():
-            entities = list(group)
-            for first in range(0, len(entities), MAX_ENTITIES_PER_CALL):
-                chosen = entities[first : first + MAX_ENTITIES_PER_CALL]
-                yield self._lanes[name], {entity: group[entity] for entity in chosen}
 
     def _score(
         self, lane: Lane, points: Sequence[Point], positions: dict[str, list[int]]
@@ -151,10 +132,7 @@ class Ingest:
         arrived = sifted.arrived
         with self._stage("fold"):
             advanced = lane.advance(arrived)
-        commits = [
-            _commit(lane, arrived, advanced, member=member)
-            for member in range(len(arrived.entities))
-        ]
+        commits = lane.commits(arrived, advanced)
         with self._stage("commit"):
             outcomes = self._store.commit(commits)
         stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
@@ -191,36 +169,12 @@ class Ingest:
         """The last rows of the entities of which a point came again."""
         again = sifted.owners[sifted.is_usable & ~sifted.is_new]
         return {
-            entity: self._log(lane, entity)
+            entity: log_of(lane, self._store, entity)
             for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
         }
 
-    def _log(self, lane: Lane, entity: str) -> Rows:
-        found = self._store.recent(entity, IDEMPOTENT_ROWS)
-        if found is None or found[0].layout != lane.layout:
-            return np.empty(0, lane.row_dtype)
-        return np.frombuffer(found[1], lane.row_dtype)
-
     def _view(self, entity: str, rows: int) -> EntityView:
-        lane = self._lanes[self._models.name_of(entity)]
-        found = self._store.recent(entity, min(rows, lane.layout.capacity))
-        if found is None or found[0].layout != lane.layout:
-            raise UnknownEntity("no point of this entity is kept")
-        stored, window = found
-        log = np.frombuffer(window or stored.rows, lane.row_dtype)
-        newest = lane.reader.verdicts([entity], log[-1:])[0]
-        is_open = newest.incident is not None and newest.transition != "resolved"
-        return EntityView(
-            entity=entity,
-            model=lane.fold.bundle.title,
-            dimensions=list(lane.fold.bundle.manifest.dimensions),
-            points=stored.seq,
-            have=int(log[-1]["have"]),
-            need=lane.fold.need,
-            status=newest.status,
-            incident=newest.incident if is_open else None,
-            window=lane.reader.kept(entity, log),
-        )
+        return view_of(self._lanes[self._models.name_of(entity)], self._store, entity, rows=rows)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -228,21 +182,3 @@ class Ingest:
         yield
         if self._on_stage is not None:
             self._on_stage(name, time.perf_counter() - start)
-
-
-def _commit(lane: Lane, arrived: Arrived, advanced: Advanced, *, member: int) -> Commit:
-    entity, held, count = arrived.entities[member], arrived.held[member], arrived.counts[member]
-    start = arrived.starts[member]
-    seq = held.seq + count
-    is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
-    return Commit(
-        entity=entity,
-        expected_token=held.token,
-        new_token=secrets.token_bytes(TOKEN_BYTES),
-        seq=seq,
-        rows=advanced.rows[start : start + count].tobytes(),
-        row_count=count,
-        layout=lane.layout,
-        snapshot=advanced.states[member].tobytes() if is_due else None,
-        alerts=tuple(advanced.alerts[member]),
-    )

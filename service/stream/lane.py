@@ -1,5 +1,6 @@
 """A lane: one bundle at work. Restores its entities from Redis and folds their new points."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from service.scoring.fold import Decided, Fold, Points, States
 from service.scoring.offline import lockstep
 from service.stream.arena import Arena, Held
-from service.stream.commit import Layout
+from service.stream.commit import TOKEN_BYTES, Commit, Layout, snapshot_due
 from service.stream.explain import alert_of
 from service.stream.reader import Reader
 from service.stream.rows import Rows, pack, row_dtype
@@ -98,6 +99,26 @@ class Lane:
                 alert = alert_of(self.reader, entity, verdicts, position=position, rows=packed)
                 alerts[member].append(alert)
         return Advanced(states, rows, alerts)
+
+    def commits(self, arrived: Arrived, advanced: Advanced) -> list[Commit]:
+        """One change per entity, with a new token each."""
+        return [self._commit(arrived, advanced, i) for i in range(len(arrived.entities))]
+
+    def _commit(self, arrived: Arrived, advanced: Advanced, member: int) -> Commit:
+        entity, held, count = arrived.entities[member], arrived.held[member], arrived.counts[member]
+        start, seq = arrived.starts[member], held.seq + count
+        is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
+        return Commit(
+            entity=entity,
+            expected_token=held.token,
+            new_token=secrets.token_bytes(TOKEN_BYTES),
+            seq=seq,
+            rows=advanced.rows[start : start + count].tobytes(),
+            row_count=count,
+            layout=self.layout,
+            snapshot=advanced.states[member].tobytes() if is_due else None,
+            alerts=tuple(advanced.alerts[member]),
+        )
 
     def _center(self, entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return self.fold.bundle.calibration.center[entity_index]

@@ -1,7 +1,7 @@
 """Reads rows of the log back as answers, many at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +72,7 @@ class Reader:
         entities = [entity] * len(rows)
         values = rows["values"].astype(np.float64)
         shown = rounded(values + self._center[self._index(entities)], like=values)
-        columns = (_told(rows), map(_or_none, shown), self.causes(entities, rows))
+        columns = (_told(rows), _or_none(shown), self.causes(entities, rows))
         return [
             Row(
                 timestamp_ms=told.timestamp_ms,
@@ -88,10 +88,9 @@ class Reader:
 
     def causes(self, entities: Sequence[str], rows: Rows) -> list[list[Cause]]:
         """The dimensions with a share of each row, largest first."""
-        causes = rows["causes"]
-        dimension = causes["dimension"].astype(np.int64)
-        value = np.take_along_axis(rows["values"], dimension, axis=1)
-        numbers = (causes["share"], value, causes["expected"])
+        dimension = rows["causes"]["dimension"].astype(np.int64)
+        value = rows["values"][np.arange(len(rows))[:, None], dimension]
+        numbers = (rows["causes"]["share"], value, rows["causes"]["expected"])
         return self.blame(entities, Blamed(dimension, *(each.astype(float) for each in numbers)))
 
     def blame(self, entities: Sequence[str], blamed: Blamed) -> list[list[Cause]]:
@@ -100,11 +99,11 @@ class Reader:
         center, band = self._center[at], self._band[at]
         deviation = blamed.value - blamed.expected
         exact = (blamed.share, center + blamed.value, center + blamed.expected, band, deviation)
-        like = np.stack([blamed.share, blamed.value, blamed.expected, band, deviation])
-        shown = rounded(np.stack(exact), like=like).reshape(len(exact), -1)
+        like = np.array([blamed.share, blamed.value, blamed.expected, band, deviation])
+        shown = rounded(np.array(exact), like=like).reshape(len(exact), -1)
         names = [self._dimensions[dimension] for dimension in blamed.dimension.ravel().tolist()]
-        causes = list(map(Cause, names, *map(_or_none, shown)))
-        counts = np.count_nonzero(blamed.share > 0, axis=1).tolist()
+        causes = list(map(Cause, names, *_or_none(shown)))
+        counts = (blamed.share > 0).sum(axis=1).tolist()
         width = blamed.share.shape[1]
         return [causes[row * width : row * width + count] for row, count in enumerate(counts)]
 
@@ -139,9 +138,8 @@ class Reader:
         return np.array([self._indices.get(entity, 0) for entity in entities], np.int64)
 
     def _missing(self, rows: Rows) -> list[list[str]]:
-        missing = np.isnan(rows["values"])
         names: list[list[str]] = [[] for _ in rows]
-        for row, dimension in np.argwhere(missing).tolist():
+        for row, dimension in _places(np.isnan(rows["values"])):
             names[row].append(self._dimensions[dimension])
         return names
 
@@ -154,12 +152,18 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _or_none(numbers: npt.NDArray[np.float64]) -> list[Any]:
-    """A list (n,) with None for NaN."""
-    shown: list[Any] = numbers.tolist()
-    for position in np.flatnonzero(np.isnan(numbers)).tolist():
-        shown[position] = None
-    return shown
+def _or_none(numbers: npt.NDArray[np.float64]) -> list[list[Any]]:
+    """Lists of the rows of a matrix, None for NaN."""
+    lists: list[list[Any]] = numbers.tolist()
+    for row, column in _places(np.isnan(numbers)):
+        lists[row][column] = None
+    return lists
+
+
+def _places(chosen: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Row and column of what is true in a matrix."""
+    rows, columns = chosen.nonzero()
+    return zip(rows.tolist(), columns.tolist(), strict=True)
 
 
 def incident_id(entity: str, opened_ms: int) -> str:

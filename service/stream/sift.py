@@ -1,6 +1,6 @@
 """Sifting: what of a batch is new, what came before, and what cannot be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from service.stream.arena import Held
 from service.stream.lane import Arrived, Lane
 from service.stream.messages import Point
+from service.stream.store import MAX_ENTITIES_PER_CALL
 
 MAX_VALUE = 1e30  # beyond it float32 arithmetic has no room
 
@@ -42,6 +43,28 @@ class Sifted:
             timestamps_ms=self.timestamps_ms[self.is_new],
             values=self.values[self.is_new],
         )
+
+
+def grouped(
+    requests: Sequence[Sequence[Point]], name_of: Callable[[str], str]
+) -> Iterator[tuple[str, dict[str, list[int]]]]:
+    """Positions of the points of each entity, by bundle, at most one call's worth at once.
+
+    Sorted by time within a request; requests keep their order.
+    """
+    groups: dict[str, dict[str, list[int]]] = {}
+    start = 0
+    for request in requests:
+        for i in sorted(range(len(request)), key=lambda i: request[i].timestamp_ms):
+            entity = request[i].entity
+            group = groups.setdefault(name_of(entity), {})
+            group.setdefault(entity, []).append(start + i)
+        start += len(request)
+    for name, group in groups.items():
+        entities = list(group)
+        for first in range(0, len(entities), MAX_ENTITIES_PER_CALL):
+            chosen = entities[first : first + MAX_ENTITIES_PER_CALL]
+            yield name, {entity: group[entity] for entity in chosen}
 
 
 def sift(

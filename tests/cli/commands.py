@@ -26,19 +26,19 @@ class Finished:
 Command = Callable[..., Finished]
 
 
-def gaugewatch(*words: str, **settings: object) -> Finished:
+def gaugewatch(*words: str) -> Finished:
     """A process of its own; expects success."""
-    ended = started(*words, **settings)
+    ended = started(*words)
     assert ended.code == 0, ended
     return ended
 
 
-def started(*words: str, seconds: float = 60, **settings: object) -> Finished:
+def started(*words: str, seconds: float = 60, folder: Path = ROOT, **settings: object) -> Finished:
     """A process of its own, however it ends."""
     ended = subprocess.run(
         [sys.executable, "-m", "service.cli", *words],
         env=environment(settings),
-        cwd=ROOT,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=seconds,

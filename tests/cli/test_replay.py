@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.builders import series_like
-from tests.cli.commands import Finished, assert_refused, called, series_file
-from tests.system.processes import Service, free_port
+from tests.cli.commands import Finished, assert_refused, called, gaugewatch, series_file
+from tests.system.processes import Service, free_port, until
 from tests.system.replays import SERIES
 
 pytestmark = pytest.mark.slow
@@ -92,9 +93,7 @@ def test_one_name_for_several_series_is_refused(replay: Call, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("url", ["nonsense", "https://127.0.0.1", "http://", "http://x:port"])
-def test_an_address_that_is_none_is_one_line(
-    replay: Call, tmp_path: Path, url: str
-) -> None:
+def test_an_address_that_is_none_is_one_line(replay: Call, tmp_path: Path, url: str) -> None:
     file = series_file(tmp_path / "alpha.npz", series_like("alpha", 4))
     assert_refused(replay(str(file), "--url", url, "--json"), 2, "bad_input", "URL")
 
@@ -116,11 +115,6 @@ def test_a_replay_outlives_a_crash_of_the_service(
     tmp_path: Path,
 ) -> None:
     """It repeats what nobody acknowledged, until somebody does."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from tests.cli.commands import gaugewatch
-    from tests.system.processes import until
-
     file = series_file(tmp_path / "alpha.npz", SERIES[0])
     with Service(bundle_folder, tmp_path) as service, ThreadPoolExecutor(1) as pool:
         words = (str(file), "--url", service.url, "--batch", "3", "--rate", "150", "--json")

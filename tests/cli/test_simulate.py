@@ -47,9 +47,7 @@ def test_csv_holds_the_same_values(simulate: Call, tmp_path: Path) -> None:
         np.testing.assert_array_equal(array.values, table.values[-900:])
 
 
-def test_the_same_seed_is_the_same_fleet_and_another_is_not(
-    simulate: Call, tmp_path: Path
-) -> None:
+def test_the_same_seed_is_the_same_fleet_and_another_is_not(simulate: Call, tmp_path: Path) -> None:
     for name, seed in (("one", "1"), ("same", "1"), ("other", "2")):
         assert simulate("--output", str(tmp_path / name), *SIZES, "--seed", seed).code == 0
     one, same, other = (read_folder(tmp_path / name)[0] for name in ("one", "same", "other"))

@@ -1,16 +1,17 @@
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from service.stream.messages import Alert
 from tests.cli.commands import Finished, assert_refused, called
-from tests.system.processes import ROOT, Service, environment, free_port
+from tests.system.processes import ROOT, Service, environment, free_port, until
 from tests.system.replays import (
     SERIES,
     Run,
@@ -93,29 +94,42 @@ def test_people_see_lines_with_causes(watch: Call) -> None:
     assert "expected" in lines[0]
 
 
-def test_watch_waits_for_a_service_that_is_restarted(
+def test_watch_misses_nothing_while_a_service_is_restarted(
     bundle_folder: Path, tmp_path: Path
 ) -> None:
-    run = Run()
-    with Service(bundle_folder, tmp_path) as service, client_of(service) as client:
-        post_until_acknowledged(client, interleaved(SERIES)[:150], run)
-        words = ["watch", "--url", service.url, "--after", "earliest", "--json"]
-        with subprocess.Popen(
-            [sys.executable, "-m", "service.cli", *words],
+    """It has seen no alert before, and some come before it has come back."""
+    with (
+        Service(bundle_folder, tmp_path) as service,
+        client_of(service) as client,
+        subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "watch", "--url", service.url, "--json"],
             env=environment(),
             cwd=ROOT,
             stdout=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            said = [process.stdout.readline()]
-            service.kill()
-            service.start()
-            post_until_acknowledged(client, interleaved(SERIES)[150:300], run)
-            alerts = alert_log(service.redis_url)
-            said += [process.stdout.readline() for _ in range(sum(map(len, alerts.values())) - 1)]
-            process.kill()
+        ) as process,
+    ):
+        until(lambda: "\ngaugewatch_subscribers 1.0" in service.get("/metrics"), "watch")
+        service.kill()
+        service.start()
+        post_until_acknowledged(client, interleaved(SERIES)[:200], Run())
+        alerts = alert_log(service.redis_url)
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(sum(map(len, alerts.values())))]
+        process.kill()
     assert by_entity(alert_of(line.decode()) for line in said) == alerts
-    assert all(msgspec.json.decode(alert_of(line.decode()), type=Alert) for line in said)
+
+
+def test_who_answers_something_else_is_one_line(watch: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, ThreadPoolExecutor(1) as pool:
+        pool.submit(say_hello, other)
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        assert_refused(watch("--url", url), 1, "no service answers")
+
+
+def say_hello(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"+HELLO\r\n")
 
 
 def test_no_service_is_one_line(watch: Call) -> None:
@@ -133,5 +147,6 @@ def test_an_address_that_is_none_is_one_line(watch: Call, url: str) -> None:
 
 def test_a_missing_key_is_one_line(watch: Call, bundle_folder: Path, tmp_path: Path) -> None:
     with Service(bundle_folder, tmp_path, api_keys=KEY) as locked:
-        assert_refused(watch("--url", locked.url), 1, "401")
-        assert_refused(watch("--url", locked.url, "--key", "not-the-key-at-all"), 1, "401")
+        assert_refused(watch("--url", locked.url), 2, "not_authorised")
+        wrong = watch("--url", locked.url, "--key", "not-the-key-at-all")
+        assert_refused(wrong, 2, "not_authorised")

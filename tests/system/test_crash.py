@@ -1,19 +1,24 @@
 """Kill -9 of the service: nothing acknowledged is lost, nothing is scored or told twice."""
 
+import json
 import random
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from redis import Redis
 
 from service.stream.keys import entity_keys
 from service.stream.messages import Point
+from tests.cli.commands import gaugewatch
 from tests.system.conftest import Undisturbed
-from tests.system.processes import RedisServer, Service, until
+from tests.system.processes import PATIENCE_SECONDS, RedisServer, Service, until
+from tests.system.real import real_stretch, shipped_bundle
 from tests.system.replays import (
     SERIES,
     SHARDS,
@@ -106,6 +111,34 @@ def test_a_subscriber_resumes_after_a_crash_without_gap_or_repeat(
         service.start()
     assert heard == undisturbed.alerts[alpha.entity][: len(heard)]
     assert by_entity(heard) == alert_log(service.redis_url)
+
+
+def test_a_real_machine_is_scored_through_kills_as_offline(tmp_path: Path) -> None:
+    """The shipped bundle, with its long memory, by the commands `replay` and `score`."""
+    bundle = shipped_bundle("smd-machine-1-6")
+    file = real_stretch("SMD/machine-1-6.npz", tmp_path, points=700)
+    offline, online = tmp_path / "offline.npz", tmp_path / "online.npz"
+    words = ("--bundle", str(bundle), "--input", str(file), "--output", str(offline), "--json")
+    incidents = json.loads(gaugewatch("score", *words).out)["incidents"]
+    with (
+        Service(bundle.parent, tmp_path, default_bundle="smd-machine-1-6") as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pace = ("--batch", "5", "--rate", "300", "--json")
+        into = ("--url", service.url, "--output", str(online))
+        replaying = pool.submit(gaugewatch, "replay", str(file), *into, *pace)
+        for share in (0.3, 0.6):
+            until(lambda: kept(service, "machine-1-6") >= 700 * share, "points")  # noqa: B023
+            service.kill()
+            service.start()
+        replaying.result(PATIENCE_SECONDS)
+        log = [msgspec.json.decode(one) for one in alert_log(service.redis_url)["machine-1-6"]]
+    with np.load(offline) as expected, np.load(online) as found:
+        for name in ("score", "severity", "p_value", "is_anomaly"):
+            assert found[name].tobytes() == expected[name].tobytes(), name
+    opened = [alert["opened_ms"] for alert in log if alert["kind"] == "opened"]
+    assert opened == [incident["opened_ms"] for incident in incidents]
+    assert len({alert["id"] for alert in log}) == len(log)
 
 
 def send_and_never_read(service: Service, points: list[Point]) -> socket.socket:

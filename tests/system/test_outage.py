@@ -10,6 +10,7 @@ import pytest
 from tests.system.conftest import Undisturbed
 from tests.system.processes import RedisServer, Service, until
 from tests.system.replays import (
+    SERIES,
     Refused,
     Replay,
     Run,
@@ -18,7 +19,6 @@ from tests.system.replays import (
     by_entity,
     client_of,
     interleaved,
-    SERIES,
     post,
     post_until_acknowledged,
 )
@@ -111,7 +111,7 @@ def test_a_commit_that_redis_runs_after_its_service_has_died_counts_once(
         for turn in (1, 2, 3):
             replay.until_sent(turn * replay.requests // 4)
             redis_server.freeze()
-            time.sleep(0.1)  # so that a commit is on its way, of which nobody hears any more
+            time.sleep(0.3)  # so that a commit is on its way, of which nobody hears any more
             service.kill()
             redis_server.thaw()
             service.start()

