@@ -94,8 +94,15 @@ class Ingest:
         """Score the points of several requests, in order."""
         points = [point for request in requests for point in request]
         answers: dict[int, Answer] = {}
+        away: StoreUnavailable | None = None
         for name, positions in grouped(requests, self._models.name_of):
-            answers |= self._score(self._lanes[name], points, positions)
+            if away is None:
+                try:
+                    answers |= self._score(self._lanes[name], points, positions)
+                    continue
+                except StoreUnavailable as error:
+                    away = error  # and will be for the other groups: nobody waits for each
+            answers |= {i: away for group in positions.values() for i in group}
         ends = np.cumsum([len(request) for request in requests]).tolist()
         spans = zip([0, *ends[:-1]], ends, strict=True)
         return [of_request([answers[i] for i in range(*span)]) for span in spans]
@@ -108,10 +115,10 @@ class Ingest:
         for _ in range(ATTEMPTS):
             try:
                 positions = self._attempt(lane, points, positions, answers=answers)
-            except StoreUnavailable as error:
+            except StoreUnavailable:
                 for entity in positions:
                     lane.arena.drop(entity)  # committed or not: nobody knows
-                return answers | {i: error for group in positions.values() for i in group}
+                raise
             if not positions:
                 return answers
         contended = StoreUnavailable("another replica keeps scoring this entity; send it again")

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,13 +249,14 @@ async def test_entities_that_leave_memory_come_back_as_they_were(
     assert_equal_offline(verdicts, scored, "alpha")
 
 
-async def test_a_store_that_is_away_is_a_503_and_the_repeat_is_scored(
-    models: Models, store: Store, redis_url: str, fold: Fold
-) -> None:
-    away = Store("redis://127.0.0.1:1", StoreOptions(budget_seconds=0.3))
+async def test_a_store_that_is_away_is_asked_once_per_batch(models: Models) -> None:
+    away = Store("redis://127.0.0.1:1", StoreOptions(budget_seconds=0.5))
+    many = [Point(f"other-{n}", START_MS, [0.0] * 4) for n in range(1600)]  # four calls' worth
     async with Ingest(away, models) as ingest:
+        start = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            await ingest.submit(points_of(series_like("alpha", 3)))
+            await ingest.submit(many)
+        assert time.monotonic() - start < 1.5  # not 0.5 s for each call
         assert ingest.queued_points == 0
 
 
