@@ -57,7 +57,8 @@ class Settings(BaseSettings):
 
     bundles: Path = Field(default_factory=_bundles, description="folder of exported models")
     default_bundle: str | None = Field(
-        "simulated-fleet", description="bundle of entities no bundle was trained on; empty: refused"
+        None,
+        description="bundle of entities no bundle was trained on; empty: the only one there is",
     )
     false_alarm_budget: float | None = Field(
         None, gt=0, description="false incidents per entity and day; empty: the bundle's own"

@@ -98,9 +98,10 @@ def _report(verdicts: Sequence[Verdict], *, seconds: float, as_json: bool) -> No
     if as_json:
         typer.echo(json.dumps(summary))
         return
-    table = Table("status", "points", title=f"{len(verdicts)} points in {seconds:.1f} s")
+    table = Table("status", "points")
     for status, count in statuses.most_common():
         table.add_row(status, str(count))
     console = Console(markup=False)
+    console.print(f"{len(verdicts)} points in {seconds:.1f} s")
     console.print(table)
     console.print(f"{summary['anomalies']} anomalous, {summary['incidents']} incidents opened")

@@ -39,6 +39,7 @@ from service.scoring.verdict import (
 )
 
 __all__ = [
+    "STATE_FORMAT",
     "TOP_CAUSES",
     "Decided",
     "Fold",
@@ -50,6 +51,7 @@ __all__ = [
     "top_causes",
 ]
 
+STATE_FORMAT = 1  # a snapshot of another format, or of another bundle, is never read
 LOST_AFTER = 5  # points without a value before a dimension counts as lost
 NEVER_SEEN = np.iinfo(np.uint16).max
 CALIBRATING_AGE = 256  # points the pooled calibration is worth for an entity it never saw

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import Decided, Fold, Points, States
+from service.scoring.fold import STATE_FORMAT, Decided, Fold, Points, States
 from service.scoring.offline import lockstep
 from service.stream.arena import Arena, Held
 from service.stream.commit import TOKEN_BYTES, Commit, Layout, snapshot_due
@@ -58,7 +58,9 @@ class Lane:
         self.reader = Reader(fold)
         self.row_dtype = row_dtype(fold)
         self.layout = Layout(
-            self.row_dtype.itemsize, self.window + IDEMPOTENT_ROWS, manifest.digest
+            self.row_dtype.itemsize,
+            self.window + IDEMPOTENT_ROWS,
+            f"{manifest.digest}.{STATE_FORMAT}",
         )
 
     def entity_indices(self, entities: Sequence[str]) -> npt.NDArray[np.int64]:

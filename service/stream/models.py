@@ -15,7 +15,8 @@ MAX_ERRORS_LISTED = 100
 class Models:
     """The current version of every bundle in a folder, opened.
 
-    An entity is scored by the bundle that was trained on it, any other entity by the default.
+    An entity is scored by the bundle that was trained on it, any other entity by the default, which
+    is the only bundle if none is named.
     """
 
     def __init__(self, folder: Path, *, default: str | None, budget: float | None = None) -> None:
@@ -27,14 +28,14 @@ class Models:
         }
         if default is not None and default not in self.folds:
             raise UnknownBundle(f"default bundle {default!r} is not one of {sorted(self.folds)}")
-        self._default = default
+        self.default = default or (next(iter(self.folds)) if len(self.folds) == 1 else None)
         self._by_entity: dict[str, str] = {}
         for name, fold in self.folds.items():
             self._claim(name, fold.bundle.manifest.entities)
 
     def name_of(self, entity: str) -> str:
         """Name of the bundle that scores `entity`; raises UnknownBundle."""
-        name = self._by_entity.get(entity, self._default)
+        name = self._by_entity.get(entity, self.default)
         if name is None:
             raise UnknownBundle("no bundle was trained on this entity and there is no default")
         return name

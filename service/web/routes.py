@@ -57,9 +57,8 @@ async def entity(
 async def models(request: Request) -> Response:
     """The bundles that are loaded."""
     services = _services(request)
-    default = services.settings.default_bundle
     views = [
-        _model_view(fold, is_default=name == default)
+        _model_view(fold, is_default=name == services.models.default)
         for name, fold in services.models.folds.items()
     ]
     return _json([view.model_dump() for view in views])

@@ -3,20 +3,42 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import BundleInvalid, UnknownBundle
+from service.errors import BadPoints, BundleInvalid, UnknownBundle
+from service.scoring.bundle import load_bundle, write_manifest
 from service.stream.messages import Point
 from service.stream.models import Models
 
 
-def test_an_entity_is_scored_by_the_bundle_that_was_trained_on_it(bundle_folder: Path) -> None:
-    models = Models(bundle_folder, default=None)
-    assert models.name_of("alpha") == "tiny"
+def with_other(folder: Path, bundle_folder: Path, *, entities: tuple[str, ...]) -> Path:
+    """A folder of two bundles: `tiny`, and a copy of it named `other` for other entities."""
+    for name in ("tiny", "other"):
+        shutil.copytree(bundle_folder / "tiny", folder / name)
+    bundle = load_bundle(folder / "other")
+    update = {"name": "other", "entities": entities}
+    renamed = write_manifest(bundle.folder, bundle.manifest.model_copy(update=update))
+    bundle.folder.rename(folder / "other" / renamed.version)
+    (folder / "other" / "current").write_text(renamed.version)
+    return folder
+
+
+@pytest.fixture
+def two_bundles(tmp_path: Path, bundle_folder: Path) -> Path:
+    return with_other(tmp_path, bundle_folder, entities=("delta", "epsilon"))
+
+
+def test_an_entity_is_scored_by_the_bundle_that_was_trained_on_it(two_bundles: Path) -> None:
+    models = Models(two_bundles, default=None)
+    assert (models.name_of("alpha"), models.name_of("delta")) == ("tiny", "other")
     with pytest.raises(UnknownBundle, match="no default"):
         models.fold_of("gamma")
 
 
-def test_any_other_entity_is_scored_by_the_default(bundle_folder: Path) -> None:
-    assert Models(bundle_folder, default="tiny").name_of("gamma") == "tiny"
+def test_any_other_entity_is_scored_by_the_default(two_bundles: Path) -> None:
+    assert Models(two_bundles, default="other").name_of("gamma") == "other"
+
+
+def test_the_only_bundle_is_the_default(bundle_folder: Path) -> None:
+    assert Models(bundle_folder, default=None).name_of("gamma") == "tiny"
 
 
 def test_a_default_that_is_not_there_stops_the_start(bundle_folder: Path) -> None:
@@ -30,16 +52,8 @@ def test_an_empty_folder_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_an_entity_of_two_bundles_stops_the_start(tmp_path: Path, bundle_folder: Path) -> None:
-    from service.scoring.bundle import load_bundle, write_manifest
-
-    for name in ("tiny", "other"):
-        shutil.copytree(bundle_folder / "tiny", tmp_path / name)
-    bundle = load_bundle(tmp_path / "other")
-    renamed = write_manifest(bundle.folder, bundle.manifest.model_copy(update={"name": "other"}))
-    bundle.folder.rename(tmp_path / "other" / renamed.version)
-    (tmp_path / "other" / "current").write_text(renamed.version)
     with pytest.raises(BundleInvalid, match="two bundles"):
-        Models(tmp_path, default=None)
+        Models(with_other(tmp_path, bundle_folder, entities=("beta", "delta")), default=None)
 
 
 def test_the_budget_of_the_operator_replaces_that_of_the_bundle(bundle_folder: Path) -> None:
@@ -47,10 +61,8 @@ def test_the_budget_of_the_operator_replaces_that_of_the_bundle(bundle_folder: P
     assert Models(bundle_folder, default=None).folds["tiny"].budget == 5.0
 
 
-def test_without_a_default_unknown_entities_are_listed_as_bad(bundle_folder: Path) -> None:
-    from service.errors import BadPoints
-
-    models = Models(bundle_folder, default=None)
+def test_without_a_default_unknown_entities_are_listed_as_bad(two_bundles: Path) -> None:
+    models = Models(two_bundles, default=None)
     with pytest.raises(BadPoints) as caught:
         models.check([Point("alpha", 1, [0.0] * 4), Point("gamma", 1, [0.0] * 4)])
     assert [(e["index"], e["code"]) for e in caught.value.errors] == [(1, "unknown_bundle")]
