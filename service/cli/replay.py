@@ -25,7 +25,7 @@ def replay(
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,
     period_seconds: Annotated[float, typer.Option(help="Where rows have no timestamps.")] = 60.0,
-    batch: Annotated[int, typer.Option(min=1, help="Points per request.")] = 64,
+    batch: Annotated[int, typer.Option(min=1, max=512, help="Points per request.")] = 64,
     rate: Annotated[float, typer.Option(min=0, help="Points per second; 0: no limit.")] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Only so many points of each entity.")] = None,
     output: Annotated[Path | None, typer.Option(help="NPZ of the verdicts, of one entity.")] = None,

@@ -5,23 +5,24 @@ answers at once, a busy one batches by itself.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from service.errors import GaugewatchError, Overloaded
+from service.errors import BodyTooLarge, GaugewatchError, Overloaded
 from service.stream.messages import Point, Verdict
 
-Answer = TypeVar("Answer")
+MAX_STEPS = 512  # points of one entity in a batch; a longer one would hold up everybody else
 Requests = Sequence[Sequence[Point]]
 
 
 @dataclass(frozen=True)
 class _Request:
     points: Sequence[Point]
+    steps: int  # points of its longest entity: they are folded one after the other
     answer: asyncio.Future[list[Verdict]]
 
 
@@ -67,7 +68,7 @@ class Batcher:
         self._worker.shutdown()
 
     async def submit(self, points: Sequence[Point]) -> list[Verdict]:
-        """Verdicts of one request, in its order. Raises Overloaded when the queue is full."""
+        """Verdicts of one request, in its order. Raises Overloaded, BodyTooLarge."""
         if self._is_closing:
             raise Overloaded("the service is stopping; send the request to another, or again")
         if self.queued_points and self.queued_points + len(points) > self._max_queued_points:
@@ -75,15 +76,16 @@ class Batcher:
                 f"{self.queued_points} points are waiting, {self._max_queued_points} may; "
                 "nothing of this request was kept"
             )
-        request = _Request(points, asyncio.get_running_loop().create_future())
+        steps = max(Counter(point.entity for point in points).values(), default=0)
+        if steps > MAX_STEPS:
+            raise BodyTooLarge(
+                f"expected at most {MAX_STEPS} points of one entity in a request, came {steps}"
+            )
+        request = _Request(points, steps, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self.queued_points += len(points)
         self._arrived.set()
         return await request.answer
-
-    async def run(self, action: Callable[[], Answer]) -> Answer:
-        """Run something else on the worker thread, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, action)
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,12 +105,16 @@ class Batcher:
                 return
 
     def _take(self) -> list[_Request]:
-        """The oldest requests, as many as fit a batch, at least one."""
+        """The oldest requests, as many as fit a batch, at least one; not those given up on."""
         batch: list[_Request] = []
-        points = 0
+        points = steps = 0
         while self._requests:
-            points += len(self._requests[0].points)
-            if batch and points > self._max_batch_points:
+            request = self._requests[0]
+            if request.answer.cancelled():
+                self.queued_points -= len(self._requests.popleft().points)
+                continue
+            points, steps = points + len(request.points), steps + request.steps
+            if batch and (points > self._max_batch_points or steps > MAX_STEPS):
                 break
             batch.append(self._requests.popleft())
         return batch

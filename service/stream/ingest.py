@@ -1,7 +1,7 @@
 """The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,7 +20,7 @@ from service.stream.models import Models
 from service.stream.rows import Rows
 from service.stream.sift import Sifted, grouped, sift
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
-from service.stream.view import log_of, view_of
+from service.stream.view import Viewer, log_of
 
 ATTEMPTS = 3  # at an entity that another replica scores at the same time
 
@@ -53,6 +53,7 @@ class Ingest:
         self._lanes = {
             name: Lane(fold, max_entities=max_entities) for name, fold in models.folds.items()
         }
+        self._viewer = Viewer(store.twin())
         self._batcher = Batcher(
             self._process,
             max_queued_points=limits.max_queued_points,
@@ -70,6 +71,7 @@ class Ingest:
         traceback: TracebackType | None,
     ) -> None:
         await self._batcher.__aexit__(kind, error, traceback)
+        self._viewer.close()
 
     @property
     def entities(self) -> int:
@@ -82,13 +84,17 @@ class Ingest:
         return self._batcher.queued_points
 
     async def submit(self, points: Sequence[Point]) -> list[Verdict]:
-        """One verdict per point, in order. Raises BadPoints, Overloaded, StoreUnavailable."""
+        """One verdict per point, in order.
+
+        Raises BadPoints, BodyTooLarge, Overloaded, StoreUnavailable.
+        """
         self._models.check(points)
         return await self._batcher.submit(points)
 
     async def entity(self, name: str, *, rows: int) -> EntityView:
         """An entity with its newest `rows` points. Raises UnknownEntity, StoreUnavailable."""
-        return await self._batcher.run(lambda: self._view(name, rows))
+        lane = self._lanes[self._models.name_of(name)]
+        return await self._viewer.view(lane, name, rows=rows)
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""
@@ -115,7 +121,7 @@ class Ingest:
         for _ in range(ATTEMPTS):
             try:
                 positions = self._attempt(lane, points, positions, answers=answers)
-            except StoreUnavailable:
+            except Exception:
                 for entity in positions:
                     lane.arena.drop(entity)  # committed or not: nobody knows
                 raise
@@ -145,7 +151,9 @@ class Ingest:
         stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
         with self._stage("answer"):
             logs = self._logs(lane, sifted)
-            found = answers_of(lane.reader, sifted, advanced.rows, logs=logs)
+            stale |= self._moved(lane, logs, but=set(arrived.entities))
+            rows = {entity: rows for entity, (_, rows) in logs.items()}
+            found = answers_of(lane.reader, sifted, advanced.rows, logs=rows)
         answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
         return {entity: positions[entity] for entity in stale}
 
@@ -172,16 +180,28 @@ class Ingest:
                 self._store.commit_epoch = self._store.epoch()
         return stale
 
-    def _logs(self, lane: Lane, sifted: Sifted) -> dict[str, Rows]:
-        """The last rows of the entities of which a point came again."""
+    def _moved(
+        self, lane: Lane, logs: Mapping[str, tuple[bytes, Rows]], *, but: set[str]
+    ) -> set[str]:
+        """Entities of which only old points came, and whose log is not what the arena says.
+
+        Another replica went on, or Redis came back without its last second.
+        """
+        moved = set()
+        for entity, (token, _) in logs.items():
+            held = lane.arena.get(entity)
+            if entity not in but and (held is None or held.token != token):
+                lane.arena.drop(entity)
+                moved.add(entity)
+        return moved
+
+    def _logs(self, lane: Lane, sifted: Sifted) -> dict[str, tuple[bytes, Rows]]:
+        """Token and kept rows of the entities of which a point came again."""
         again = sifted.owners[sifted.is_usable & ~sifted.is_new]
         return {
             entity: log_of(lane, self._store, entity)
             for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
         }
-
-    def _view(self, entity: str, rows: int) -> EntityView:
-        return view_of(self._lanes[self._models.name_of(entity)], self._store, entity, rows=rows)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from service.scoring.fold import STATE_FORMAT, Decided, Fold, Points, States
 from service.scoring.offline import lockstep
@@ -16,6 +17,8 @@ from service.stream.explain import alert_of
 from service.stream.reader import Reader
 from service.stream.rows import Rows, pack, row_dtype
 from service.stream.store import Store, Stored
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 IDEMPOTENT_ROWS = 128  # a repeat of one of the last so many points gets its first answer
 MIN_WINDOW_ROWS = 32
@@ -73,7 +76,7 @@ class Lane:
         absent = [entity for entity in entities if self.arena.get(entity) is None]
         known: list[tuple[str, Stored]] = []
         for entity, stored in zip(absent, store.load(absent), strict=True):
-            if stored is not None and stored.layout == self.layout:
+            if stored is not None and self._is_whole(stored):
                 known.append((entity, stored))
             else:
                 self._start(entity, stored)
@@ -125,14 +128,26 @@ class Lane:
     def _center(self, entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return self.fold.bundle.calibration.center[entity_index]
 
+    def _is_whole(self, stored: Stored) -> bool:
+        """Whether snapshot and rows are of this bundle, all there, and in order."""
+        if stored.layout != self.layout or len(stored.snapshot) != self.fold.state_dtype.itemsize:
+            return False
+        if len(stored.rows) != (stored.seq - stored.snapshot_seq) * self.row_dtype.itemsize:
+            return False
+        times = np.frombuffer(stored.rows, self.row_dtype)["timestamp_ms"]
+        first = np.frombuffer(stored.snapshot, TIMESTAMP, count=1)
+        return bool((np.diff(np.concatenate([first, times])) > 0).all())
+
     def _start(self, entity: str, stored: Stored | None) -> None:
-        """A fresh state; after a change of bundle the entity keeps its place in the log."""
+        """A fresh state; if its log is damaged, or of another bundle, it keeps its place in it."""
         state = self.fold.fresh(self.entity_indices([entity]))
         held = Held(slot=-1)
         if stored is not None:
+            log.warning("state started again", entity=entity, layout=stored.layout.digest)
             newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
             held.token, held.seq = stored.token, stored.seq
-            held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
+            if len(newest) >= TIMESTAMP.itemsize:
+                held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
             held.needs_snapshot = True
         self.arena.put(entity, state[0], held)
 
@@ -141,12 +156,12 @@ class Lane:
         if not known:
             return
         states = np.concatenate([self.fold.decode(stored.snapshot) for _, stored in known])
-        log = np.frombuffer(b"".join(stored.rows for _, stored in known), self.row_dtype)
+        packed = np.frombuffer(b"".join(stored.rows for _, stored in known), self.row_dtype)
         counts = [len(stored.rows) // self.row_dtype.itemsize for _, stored in known]
         starts = np.cumsum([0, *counts])
         index = self.entity_indices([entity for entity, _ in known])
         for time, members in lockstep(counts):
-            rows = log[starts[members] + time]
+            rows = packed[starts[members] + time]
             points = Points(index[members], rows["timestamp_ms"], rows["values"])
             decided = Decided(rows["is_flagged"], rows["score"], rows["severity"])
             states[members], _ = self.fold.step(states[members], points, decided)

@@ -23,6 +23,9 @@ class Models:
         bundles = [load_bundle(path) for path in find_bundles(folder)]
         if not bundles:
             raise UnknownBundle(f"expected bundles in {folder.absolute()}, found none")
+        self._names = {
+            bundle.manifest.name: frozenset(bundle.manifest.dimensions) for bundle in bundles
+        }
         self.folds: Mapping[str, Fold] = {
             bundle.manifest.name: Fold(bundle, budget=budget) for bundle in bundles
         }
@@ -64,10 +67,10 @@ class Models:
             return {"code": error.code, "detail": error.detail}
         expected, came = len(manifest.dimensions), len(point.values)
         if isinstance(point.values, dict):
-            unknown = [name for name in point.values if name not in manifest.dimensions]
+            unknown = len(point.values.keys() - self._names[manifest.name])
             if not unknown:
                 return None
-            detail = f"{len(unknown)} names are not dimensions of bundle {manifest.name!r}"
+            detail = f"{unknown} names are not dimensions of bundle {manifest.name!r}"
             return {"code": "unknown_dimension", "detail": detail}
         if expected == came:
             return None

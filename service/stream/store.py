@@ -57,6 +57,7 @@ class Store:
     """Commits and loads entities; for one thread at a time."""
 
     def __init__(self, url: str, options: StoreOptions | None = None, *, epoch: int = 1) -> None:
+        self._url = url
         self.options = options or StoreOptions()
         self.commit_epoch = epoch  # the configuration this process works by; commits carry it
         self._client = Redis.from_url(
@@ -69,6 +70,10 @@ class Store:
         )
         self._commit_script = self._client.register_script((_SCRIPTS / "commit.lua").read_bytes())
         self._load_script = self._client.register_script((_SCRIPTS / "load.lua").read_bytes())
+
+    def twin(self) -> "Store":
+        """The same store over a connection of its own, for another thread."""
+        return Store(self._url, self.options, epoch=self.commit_epoch)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from redis import Redis
 
-from service.errors import BadPoints, StoreUnavailable, UnknownEntity
+from service.errors import BadPoints, BodyTooLarge, StoreUnavailable, UnknownEntity
 from service.scoring.fold import Fold
 from service.scoring.offline import Scored, score_series
 from service.scoring.series import Series
+from service.stream.batcher import MAX_STEPS
 from service.stream.ingest import Ingest, Limits
-from service.stream.keys import alert_stream_key
-from service.stream.lane import IDEMPOTENT_ROWS
+from service.stream.keys import alert_stream_key, entity_keys
+from service.stream.lane import IDEMPOTENT_ROWS, MIN_WINDOW_ROWS
 from service.stream.messages import Alert, Point, Verdict
 from service.stream.models import Models
 from service.stream.store import Store, StoreOptions
@@ -164,7 +165,8 @@ async def test_a_repeat_beyond_the_kept_rows_is_late(store: Store, models: Model
     async with Ingest(store, models) as ingest:
         await ingest.submit(points)
         statuses = [verdict.status for verdict in await ingest.submit(points)]
-    assert statuses == ["late"] * (400 - IDEMPOTENT_ROWS) + ["duplicate"] * IDEMPOTENT_ROWS
+    kept = MIN_WINDOW_ROWS + IDEMPOTENT_ROWS
+    assert statuses == ["late"] * (400 - kept) + ["duplicate"] * kept
 
 
 async def test_points_of_a_request_are_sorted_by_time(store: Store, models: Models) -> None:
@@ -247,6 +249,58 @@ async def test_entities_that_leave_memory_come_back_as_they_were(
             assert ingest.entities <= 512
     [scored] = score_series(fold, [alpha])
     assert_equal_offline(verdicts, scored, "alpha")
+
+
+@pytest.mark.parametrize("damage", ["snapshot", "ring", "both"])
+async def test_a_damaged_entity_starts_again_and_disturbs_nobody(
+    store: Store, models: Models, redis_url: str, damage: str
+) -> None:
+    points = iter(points_of(series_like("alpha", 80)))
+    others = points_of(series_like("beta", 60))
+    async with Ingest(store, models) as ingest:
+        await ingest.submit([next(points) for _ in range(40)])
+        while (stored := store.load(["alpha"])[0]) is not None and not stored.rows:
+            await ingest.submit([next(points)])
+    header, ring, snapshot = entity_keys("alpha", SHARDS)
+    with Redis.from_url(redis_url) as client:
+        assert client.exists(header)
+        gone = {"snapshot": [snapshot], "ring": [ring], "both": [ring, snapshot]}[damage]
+        client.delete(*gone)
+    rest = list(points)[:20]
+    async with Ingest(store, models) as ingest:
+        verdicts = await ingest.submit([*others[:40], *rest])
+        view = await ingest.entity("alpha", rows=10)
+    assert [verdict.status for verdict in verdicts[:40]].count("scored") == 41 - NEED
+    statuses = [verdict.status for verdict in verdicts[40:]]
+    assert statuses == ["warming"] * (NEED - 1) + ["scored"] * (21 - NEED)
+    assert view.window[-1].timestamp_ms == rest[-1].timestamp_ms
+
+
+async def test_points_that_redis_lost_are_taken_again(
+    store: Store, models: Models, fold: Fold, redis_url: str
+) -> None:
+    series = faulty("alpha", 110)
+    points = points_of(series)
+    keys = entity_keys("alpha", SHARDS)
+    async with Ingest(store, models) as ingest:
+        first = await ingest.submit(points[:100])
+        with Redis.from_url(redis_url) as client:
+            before = [client.dump(key) for key in keys]
+            lost = await ingest.submit(points[100:])
+            for key, value in zip(keys, before, strict=True):
+                client.restore(key, 0, value, replace=True)
+        again = await ingest.submit(points[100:])
+    assert again == lost
+    [scored] = score_series(fold, [series])
+    assert_equal_offline([*first, *again], scored, "alpha")
+
+
+async def test_too_many_points_of_one_entity_are_refused(store: Store, models: Models) -> None:
+    points = points_of(series_like("alpha", MAX_STEPS + 1))
+    async with Ingest(store, models) as ingest:
+        with pytest.raises(BodyTooLarge, match=str(MAX_STEPS)):
+            await ingest.submit(points)
+        assert len(await ingest.submit(points[:-1])) == MAX_STEPS
 
 
 async def test_a_store_that_is_away_is_asked_once_per_batch(models: Models) -> None:
