@@ -18,7 +18,7 @@ FIRST_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 PERIOD_MS = 60_000
 VARIANTS = 16  # different rows of values, taken in turn
 CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-CONNECT_LINES = b"Host: bench\r\nContent-Type: application/json\r\nContent-Length: "
+CONNECT_LINES = b"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: "
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ GaugewatchError
 │   └── BadCursor               422
 ├── NotAuthorised               401
 ├── OriginRefused               403  a web page of another site (web/auth.py)
+├── HostRefused                 403  a name that is not of this machine (web/auth.py)
 ├── UnknownEntity               404
 ├── UnknownBundle               404
 ├── Overloaded                  503  queues are full; retry

@@ -34,7 +34,9 @@ def _separated(value: object) -> object:
 class Settings(BaseSettings):
     """What an operator may choose; every default works on a laptop."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65_535, description="TCP port; 0: any free one")
@@ -79,6 +81,9 @@ class Settings(BaseSettings):
     max_queued_points: int = Field(100_000, ge=1, description="points waiting to be scored")
     max_entities: int = Field(100_000, ge=512, description="entities held in memory")
     max_entity_characters: int = Field(200, ge=1, le=1000, description="characters of a name")
+    max_future_seconds: int = Field(
+        86_400, ge=0, description="seconds that a timestamp may be ahead of our clock"
+    )
     receive_seconds: float = Field(30.0, gt=0, description="seconds a body may take to arrive")
     max_subscribers: int = Field(1_000, ge=0, description="open alert sockets")
     subscriber_queue: int = Field(1_000, ge=1, description="alerts waiting for one subscriber")
@@ -91,8 +96,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="log lines for people or machines; auto: by whether it is a terminal"
     )
+    drain_seconds: float = Field(
+        0.5, ge=0, description="seconds after SIGTERM in which we are not ready but serve still"
+    )
     shutdown_seconds: float = Field(
-        8.0, gt=0, description="seconds open requests and sockets get to end after SIGTERM"
+        8.0, gt=0, description="seconds open requests and sockets get to end after that"
     )
 
     _split = field_validator("api_keys", "origins", mode="before")(_separated)
@@ -126,6 +134,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_ours(variable: str) -> bool:
+    """Whether an environment variable would be read, or refused, as a setting."""
+    return variable.upper().startswith(PREFIX)
+
+
 def read_settings(**chosen: Any) -> Settings:
     """Settings from the environment, overruled by `chosen`. Raises SettingInvalid."""
     _refuse_unknown(os.environ)
@@ -139,7 +152,7 @@ def read_settings(**chosen: Any) -> Settings:
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(environment):
-        if not name.upper().startswith(PREFIX) or name.upper() in known | NOT_SETTINGS:
+        if not is_ours(name) or name.upper() in known | NOT_SETTINGS:
             continue
         close = difflib.get_close_matches(name.upper(), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

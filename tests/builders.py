@@ -19,7 +19,9 @@ from service.scoring.bundle import (
     write_manifest,
 )
 from service.scoring.series import Series
-from trainer.calibrate import Stretch, calibrate, default_views
+from trainer.calibrate import calibrate, default_views
+from trainer.observe import Stretch
+from trainer.windows import impute
 
 DIMENSIONS = ("a", "b", "c", "d")
 ENTITIES = ("alpha", "beta")
@@ -62,13 +64,7 @@ def tiny_bundle(root: Path) -> Path:
     rows = len(ENTITIES) + 1
     draft = Bundle(folder, manifest, _neutral_calibration(manifest, rows))
     stretches = [
-        Stretch(
-            entity_index=index,
-            warm_up=NEED,
-            values=(values_like(entity, 600, seed=7) - draft.calibration.center[index]).astype(
-                np.float32
-            ),
-        )
+        stretch_of(values_like(entity, 600, seed=7), draft.calibration.center, index=index)
         for index, entity in enumerate(ENTITIES, start=1)
     ]
     calibration = write_calibration(folder, calibrate(draft, stretches))
@@ -76,6 +72,15 @@ def tiny_bundle(root: Path) -> Path:
     folder.rename(folder.parent / manifest.version)
     (root / "tiny" / "current").write_text(manifest.version + "\n")
     return root
+
+
+def stretch_of(
+    values: npt.NDArray[np.float64], center: npt.NDArray[np.float64], *, index: int
+) -> Stretch:
+    """Raw values (time, 4), NaN = missing, as the trainer hands them to the calibration."""
+    is_missing = np.isnan(values)
+    centred = impute(values, center[index]) - center[index]
+    return Stretch(index, NEED, centred.astype(np.float32), is_missing)
 
 
 def loaded_tiny_bundle(root: Path) -> Bundle:
@@ -93,6 +98,7 @@ def _manifest(folder: Path) -> Manifest:
         period_seconds=PERIOD_MS / 1000,
         window_length=NEED,
         memory_horizon=NEED,
+        is_horizon_reached=True,
         members=members,
         state=(StateTensor(name="previous", shape=(len(DIMENSIONS),)),),
         step=File(file="step.onnx", sha256=sha256_of(folder / "step.onnx")),

@@ -21,8 +21,18 @@ def normal_surprisal(z: float) -> float:
 def surprisal(aggregate: float, knots: Sequence[float], tail: Sequence[float]) -> float:
     threshold, share, shape, scale = tail
     if aggregate <= threshold:
-        return float(np.interp(aggregate, knots, SURPRISAL_GRID))
+        return rank(aggregate, knots)
     return float(-math.log(share) - stats.genpareto.logsf(aggregate - threshold, shape, 0, scale))
+
+
+def rank(aggregate: float, knots: Sequence[float]) -> float:
+    """-ln P(A >= aggregate): knot k is the least value that a share exp(-GRID[k]) reaches."""
+    below = [number for number, knot in enumerate(knots) if knot < aggregate]
+    if not below:
+        return 0.0  # every point reaches it
+    last = below[-1]
+    way = (aggregate - knots[last]) / (knots[last + 1] - knots[last])
+    return float(SURPRISAL_GRID[last] + way * (SURPRISAL_GRID[last + 1] - SURPRISAL_GRID[last]))
 
 
 def aggregate(nats: Sequence[float], view: View) -> float:

@@ -15,7 +15,7 @@ from service.cli import app as service_cli
 from service.errors import GaugewatchError
 from service.settings import Settings
 from service.web.app import create_app
-from tests.web.serving import settings_for
+from tests.web.serving import HOME, settings_for
 from tests.web.test_points import rows
 from trainer.cli import app as trainer_cli
 
@@ -106,7 +106,7 @@ def test_every_code_of_a_single_point_is_documented() -> None:
 
 
 def test_metrics_and_their_labels_are_documented(bundle_folder: Path, tmp_path: Path) -> None:
-    with TestClient(create_app(settings_for(bundle_folder, tmp_path))) as client:
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
         client.post("/v1/points", json={"points": rows("alpha", 40)})
         page = client.get("/metrics").text
     found = {}

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from service.scoring.bundle import Bundle
-from service.scoring.incident import RESOLVE_AFTER
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from service.scoring.tail import threshold_surprisal
 from trainer.evaluate import SECONDS_PER_DAY
-from trainer.measures import FloatArray, runs
+from trainer.measures import EPISODE_GAP, FloatArray, runs
 
 BUDGETS = np.geomspace(0.1, 50.0, 19)  # false incidents per entity and day
 
@@ -55,7 +54,7 @@ def _rates(bundle: Bundle, series: Series, scored: Scored) -> list[float]:
         threshold = threshold_surprisal(
             bundle.calibration.kappa[row], budget=budget, period_seconds=period_seconds
         )
-        episodes = runs(surprisal > threshold, gap=RESOLVE_AFTER - 1)
+        episodes = runs(surprisal > threshold, gap=EPISODE_GAP)
         false = sum(not label[start : end + 1].any() for start, end in episodes)
         rates.append(false / days)
     return rates

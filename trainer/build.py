@@ -17,10 +17,12 @@ from service.scoring.bundle import (
     write_manifest,
 )
 from service.scoring.tail import KNOTS
-from trainer.calibrate import Stretch, calibrate, default_views
+from trainer.calibrate import calibrate, default_views
 from trainer.export import Exported, export
 from trainer.fit import Fitted
+from trainer.observe import BoolArray, FloatArray, Stretch
 
+WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
 DEFAULT_BUDGET = 3.0  # false incidents per entity and day; chosen on the tuning set
 
 
@@ -41,7 +43,10 @@ def build_bundle(
     exported = export(fitted, draft_folder)
     manifest = _manifest(fitted, exported, name=name, period_seconds=period_seconds)
     draft = Bundle(draft_folder, manifest, _blank_calibration(fitted, manifest))
-    stretches = [_held_out(fitted, index) for index in range(1, len(fitted.entities) + 1)]
+    stretches = [
+        held_out(fitted, index, memory_horizon=exported.memory_horizon)
+        for index in range(1, len(fitted.entities) + 1)
+    ]
     calibration = calibrate(draft, stretches, on_point=on_point)
     file = write_calibration(draft_folder, calibration)
     manifest = write_manifest(draft_folder, manifest.model_copy(update={"calibration": file}))
@@ -64,6 +69,7 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
         period_seconds=period_seconds,
         window_length=fitted.config.window_length,
         memory_horizon=exported.memory_horizon,
+        is_horizon_reached=exported.is_horizon_reached,
         members=exported.members,
         state=exported.state,
         step=exported.step,
@@ -88,10 +94,6 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
 def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
     """What is known before the first error: centres, and the dimensions that never moved."""
     rows, dimensions, views = len(fitted.entities) + 1, len(manifest.dimensions), manifest.views
-    moves = [
-        np.nanmax(series.values, axis=0) > np.nanmin(series.values, axis=0)
-        for series in fitted.series
-    ]
     return Calibration(
         center=fitted.linear.scaling.center,
         seed=np.zeros((rows, len(views), dimensions, 2)),
@@ -100,13 +102,38 @@ def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
         excess=np.ones((rows, len(views))),
         band=np.ones((rows, dimensions)),
         kappa=np.ones(rows),
-        is_constant=~np.stack([np.any(moves, axis=0), *moves]),
+        is_constant=never_moved(fitted),
     )
 
 
-def _held_out(fitted: Fitted, index: int) -> Stretch:
+def never_moved(fitted: Fitted) -> BoolArray:
+    """Dimensions (entity, dimension) that are constant where the model was fitted.
+
+    One that first moves in a later part is a surprise to the model, as it would be when serving.
+    """
+    moves = [
+        _moves(series.values[part.fit])
+        for series, part in zip(fitted.series, fitted.splits, strict=True)
+    ]
+    return ~np.stack([np.any(moves, axis=0), *moves])
+
+
+def _moves(values: FloatArray) -> BoolArray:
+    """Dimensions with at least two different values; one without any does not move."""
+    highest = np.max(values, axis=0, initial=-np.inf, where=~np.isnan(values))
+    lowest = np.min(values, axis=0, initial=np.inf, where=~np.isnan(values))
+    return np.asarray(highest > lowest)
+
+
+def held_out(fitted: Fitted, index: int, *, memory_horizon: int) -> Stretch:
     """The calibration part of an entity, and as many rows before it as warm the state."""
     part = fitted.splits[index - 1].calibration
-    first = max(0, part.start - 4 * fitted.config.window_length)
+    warm_up = max(WARM_UP_WINDOWS * fitted.config.window_length, memory_horizon)
+    first = max(0, part.start - warm_up)
     values = fitted.rows(index)[first : part.stop] - fitted.linear.scaling.center[index]
-    return Stretch(index, warm_up=part.start - first, values=values.astype(np.float32))
+    return Stretch(
+        index,
+        warm_up=part.start - first,
+        values=values.astype(np.float32),
+        is_missing=np.isnan(fitted.series[index - 1].values[first : part.stop]),
+    )

@@ -74,8 +74,10 @@ def _decisions(label: BoolArray, flags: BoolArray, *, period_seconds: float) -> 
 
 
 def _attribution(
-    segments: Sequence[Segment], contribution: FloatArray, kept: BoolArray
+    segments: Sequence[Segment], contribution: FloatArray | None, kept: BoolArray
 ) -> Measures:
+    if contribution is None:
+        return {}
     known = []
     for segment in segments:
         rows = contribution[segment.start : segment.end + 1][kept[segment.start : segment.end + 1]]
@@ -131,11 +133,12 @@ def evaluate(
 
     Rows: `score` and `severity` of the bundle, `untrained` (the score of a bundle with the same
     views around a network that never learned), and the floors, where a training half is known.
+    Score and severity share their contributions, so attribution is measured once, with the score.
     """
     trained_on = {one.entity: one for one in halves.train}
     entities = []
     for position, (one, own) in enumerate(zip(halves.test, scored, strict=True)):
-        rows = {"score": _decided(own), "severity": Answers(own.severity, _blame(own))}
+        rows = {"score": _decided(own), "severity": Answers(own.severity, None)}
         if untrained is not None:
             rows["untrained"] = _decided(untrained[position])
         if one.entity in trained_on:

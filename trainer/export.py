@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -77,13 +77,7 @@ def write_graphs(fitted: Fitted, folder: Path) -> None:
 def measure(fitted: Fitted, folder: Path) -> Exported:
     """Measure the graphs in `folder` against the network; raise TrainingFailed above the limit."""
     parity = measure_parity(fitted, folder)
-    wrong = {name: value for name, value in parity.items() if not value <= PARITY_LIMIT}
-    if wrong:
-        found = ", ".join(f"{name} {value:.3g}" for name, value in wrong.items())
-        raise TrainingFailed(
-            f"the exported graphs in {folder} do not agree: expected differences of at most "
-            f"{PARITY_LIMIT:g} scaled units, got {found}"
-        )
+    check_parity(parity, folder)
     horizon: Horizon = measure_horizon(fitted, folder)
     return Exported(
         folder=folder,
@@ -96,6 +90,22 @@ def measure(fitted: Fitted, folder: Path) -> Exported:
         is_horizon_reached=horizon.is_reached,
         versions={library: version(library) for library in LIBRARIES},
     )
+
+
+def check_parity(parity: Mapping[str, float], folder: Path) -> None:
+    """Raise TrainingFailed above the limit, or where a row in a batch is not bit for bit itself."""
+    wrong = {name: value for name, value in parity.items() if not value <= PARITY_LIMIT}
+    if wrong:
+        found = ", ".join(f"{name} {value:.3g}" for name, value in wrong.items())
+        raise TrainingFailed(
+            f"the exported graphs in {folder} do not agree: expected differences of at most "
+            f"{PARITY_LIMIT:g} scaled units, got {found}"
+        )
+    if parity["batch"] != 0:
+        raise TrainingFailed(
+            f"{folder / 'step.onnx'} must answer the same alone and in a batch, bit for bit; "
+            f"got a difference of {parity['batch']:.3g}"
+        )
 
 
 def _file(path: Path) -> File:

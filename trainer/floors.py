@@ -15,7 +15,7 @@ class Answers:
     """What one row of a table says of one series; NaN where it says nothing."""
 
     score: FloatArray  # (time,) higher is more anomalous
-    contribution: FloatArray  # (time, dimension)
+    contribution: FloatArray | None  # (time, dimension); None of a row that blames nobody
     is_anomaly: BoolArray | None = None  # (time,) only of a row with a threshold
 
 

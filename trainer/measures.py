@@ -13,9 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from service.scoring.incident import RESOLVE_AFTER
+
 VUS_WIDTH = 100  # largest buffer, in points
 VUS_THRESHOLDS = 250  # at equal steps of rank
-EPISODE_GAP = 5  # quiet points that an alarm episode outlives
+EPISODE_GAP = RESOLVE_AFTER - 1  # quiet points an alarm episode outlives, as an incident does
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -73,8 +75,7 @@ def _curve(label: BoolArray, score: FloatArray) -> tuple[FloatArray, FloatArray,
 
 def _harmonic(precision: FloatArray, recall: FloatArray) -> FloatArray:
     total = precision + recall
-    product = 2.0 * precision * recall
-    return np.divide(product, total, out=np.zeros(total.shape), where=total > 0)
+    return np.divide(2.0 * precision * recall, total, out=np.zeros(total.shape), where=total > 0)
 
 
 def vus_pr(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.scoring.bundle import Bundle
+from service.scoring.bundle import Bundle, Manifest
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from trainer.budget import BUDGETS, incidents_per_day
@@ -112,7 +112,7 @@ def _trade_off(material: Material) -> str:
     bundle, evaluation = material.bundle, material.evaluation
     observed = {}
     if material.held_out:
-        observed["held-out end of training"] = incidents_per_day(
+        observed["calibration stretch (in sample)"] = incidents_per_day(
             bundle, material.held_out, material.held_out_scored
         )
     if evaluation.rows:
@@ -156,11 +156,21 @@ def _figures(bundle: Bundle) -> str:
         [
             "## Export",
             markdown(["largest difference", "scaled units"], parity),
-            f"Memory horizon: {manifest.memory_horizon} points. Window: {manifest.window_length} "
-            "points. `batch`: the same point alone and in a batch.",
+            f"{_horizon(manifest)} Window: {manifest.window_length} points. `batch`: the same "
+            "point alone and in a batch.",
             "## Views",
             "\n".join(views),
         ]
+    )
+
+
+def _horizon(manifest: Manifest) -> str:
+    if manifest.is_horizon_reached:
+        return f"Memory horizon: {manifest.memory_horizon} points."
+    return (
+        f"Memory horizon: not reached within {manifest.memory_horizon} points, the most that was "
+        "measured. A state that started later than that still differs from one carried all along, "
+        "so the first scores of an entity may be less exact."
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import connect
@@ -71,7 +71,7 @@ class Client:
         self, *, after: str | None = None
     ) -> AsyncIterator[tuple[str, Alert | int | None]]:
         """Cursor and alert, or how many alerts are gone, or (at once, after silences) None."""
-        query = f"after={after}" if after else ""
+        query = urlencode({"after": after}) if after else ""
         address = urlunsplit(("ws", self._url.netloc, "/v1/alerts", query, ""))
         try:
             async with connect(

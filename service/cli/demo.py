@@ -21,6 +21,7 @@ from service.cli.client import Client
 from service.cli.tally import Tally, summary
 from service.cli.watch import line_of
 from service.errors import GaugewatchError
+from service.settings import PREFIX, is_ours
 from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
 from service.stream.messages import Alert, Point
 
@@ -32,6 +33,7 @@ FIRST_SEED = 1_000  # never the training stretch
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 STEPS_PER_SECOND = 10.0
 BUDGET = 1.0  # false incidents per machine and day
+FUTURE_SECONDS = 100 * 365 * 86_400  # its clock runs ahead of ours
 START_SECONDS = 30.0
 
 
@@ -67,9 +69,8 @@ def _service(bundles: Path | None, folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
     command += ["--data-directory", str(folder / "valkey")]
     command += ["--bundles", str(bundles)] if bundles else []
-    environment = os.environ | {"GAUGEWATCH_FALSE_ALARM_BUDGET": str(BUDGET)}
     with (folder / "service.log").open("w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process, Path(log.name))
@@ -77,6 +78,15 @@ def _service(bundles: Path | None, folder: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what is set for other services: their Redis is not a place for a demo."""
+    kept = {name: value for name, value in os.environ.items() if not is_ours(name)}
+    return kept | {
+        f"{PREFIX}FALSE_ALARM_BUDGET": str(BUDGET),
+        f"{PREFIX}MAX_FUTURE_SECONDS": str(FUTURE_SECONDS),
+    }
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

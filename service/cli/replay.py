@@ -14,6 +14,7 @@ from rich.table import Table
 
 from service.cli.client import DEFAULT_URL, Client
 from service.cli.files import Part, progress_bar, read_all
+from service.cli.options import in_a_folder, positive
 from service.errors import BadInput
 from service.scoring.series import Series
 from service.stream.messages import Point, Verdict
@@ -24,11 +25,18 @@ def replay(
     url: Annotated[str, typer.Option(help="Where the service listens.")] = DEFAULT_URL,
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,
-    period_seconds: Annotated[float, typer.Option(help="Where rows have no timestamps.")] = 60.0,
+    period_seconds: Annotated[
+        float, typer.Option(help="Where rows have no timestamps.", callback=positive)
+    ] = 60.0,
     batch: Annotated[int, typer.Option(min=1, max=512, help="Points per request.")] = 64,
     rate: Annotated[float, typer.Option(min=0, help="Points per second; 0: no limit.")] = 0.0,
-    limit: Annotated[int | None, typer.Option(help="Only so many points of each entity.")] = None,
-    output: Annotated[Path | None, typer.Option(help="NPZ of the verdicts, of one entity.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many points of each entity.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="NPZ of the verdicts, of one entity.", callback=in_a_folder),
+    ] = None,
     key: Annotated[str | None, typer.Option(envvar="GAUGEWATCH_KEY", help="Bearer key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli.files import Part, fitted_to, progress_bar
+from service.cli.options import in_a_folder, positive
 from service.scoring.bundle import load_bundle
 from service.scoring.fold import Fold, shares_of, top_causes
 from service.scoring.incident import Transition
@@ -23,10 +24,12 @@ CAUSES_SHOWN = 3
 def score(
     bundle: Annotated[Path, typer.Option(help="Bundle folder, or the folder of its versions.")],
     input_: Annotated[Path, typer.Option("--input", help="NPZ or CSV of one entity.")],
-    output: Annotated[Path | None, typer.Option(help="NPZ to write.")] = None,
+    output: Annotated[Path | None, typer.Option(help="NPZ to write.", callback=in_a_folder)] = None,
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,
-    budget: Annotated[float | None, typer.Option(help="False incidents per entity-day.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="False incidents per entity-day.", callback=positive)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a series offline and list its incidents with their causes."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from service.simulator import Fault, SimulatedEntity
 from service.stream.messages import Alert, Verdict
+from service.web.metrics import REPEATED
 
 GRACE_POINTS = 5  # an incident that opens so soon after a fault ends still found it
 TOLD_CAUSES = 5
@@ -36,7 +37,7 @@ def summary(fleets: Sequence[Sequence[SimulatedEntity]], tally: Tally) -> dict[s
     hits = [_hit_rate(fault, _last_told(alert, tally.alerts)) for _, fault, alert in found]
     return {
         "points": len(tally.verdicts),
-        "scored": sum(verdict.score is not None for verdict in tally.verdicts),
+        "scored": sum(_is_newly_scored(verdict) for verdict in tally.verdicts),
         "incidents": len(opened),
         "faults_injected": len(faults),
         "faults_found": len(found),
@@ -46,6 +47,10 @@ def summary(fleets: Sequence[Sequence[SimulatedEntity]], tally: Tally) -> dict[s
         "latency_ms_p50": round(float(np.percentile(tally.latencies_ms, 50)), 2),
         "latency_ms_p99": round(float(np.percentile(tally.latencies_ms, 99)), 2),
     }
+
+
+def _is_newly_scored(verdict: Verdict) -> bool:
+    return verdict.score is not None and verdict.status not in REPEATED
 
 
 def _row(entity: SimulatedEntity, timestamp_ms: int) -> int:

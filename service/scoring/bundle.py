@@ -1,6 +1,6 @@
 """The bundle: the folder a model leaves the trainer as. Load, verify, write.
 
-<name>/<version>/bundle.json      the manifest below
+<name>/<version>/bundle.json      the manifest, see manifest.py
                  calibration.npz  arrays per entity, float64; row 0 is the pooled entity
                  step.onnx        one point and the carried state -> errors and the next state
                  window.onnx      a whole window -> errors of its last point; the reference
@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 from pydantic import ValidationError
 
 from service.errors import BundleInvalid, UnknownBundle
+from service.scoring.calibration import Calibration
 from service.scoring.manifest import File, Manifest, StateTensor, View
 
 __all__ = [
@@ -38,39 +39,6 @@ __all__ = [
 
 VERSION_CHARACTERS = 12
 MAX_GRAPH_BYTES = 512 * 1024**2
-
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Constants per entity, fitted on held-out training points; row 0 is the pooled entity.
-
-    E entities + 1, V views, D dimensions, K knots. Index V of the tails is the alarm score itself.
-    """
-
-    center: FloatArray  # (E, D) subtracted before float32, so that large counters keep their digits
-    seed: FloatArray  # (E, V, D, 2) mean and deviation the normaliser starts from
-    knots: FloatArray  # (E, V + 1, K) aggregates at equal steps of surprisal, the body
-    tail: FloatArray  # (E, V + 1, 4) threshold, point share above it, GPD shape and scale
-    excess: FloatArray  # (E, V) .99 quantile of the summed excess; the unit of contributions
-    band: FloatArray  # (E, D) .99 quantile of |value - expected|, raw units
-    kappa: FloatArray  # (E,) exceedances per incident
-    is_constant: npt.NDArray[np.bool_]  # (E, D) never moved in training
-
-    def expected_shapes(self, entities: int, views: int, dimensions: int) -> dict[str, Any]:
-        """The shape every array must have; None where any length will do."""
-        rows = entities + 1
-        return {
-            "center": (rows, dimensions),
-            "seed": (rows, views, dimensions, 2),
-            "knots": (rows, views + 1, self.knots.shape[-1]),
-            "tail": (rows, views + 1, 4),
-            "excess": (rows, views),
-            "band": (rows, dimensions),
-            "kappa": (rows,),
-            "is_constant": (rows, dimensions),
-        }
 
 
 @dataclass(frozen=True)
@@ -122,7 +90,8 @@ def load_bundle(path: Path) -> Bundle:
     for file in (manifest.step, manifest.window, manifest.calibration):
         _verify(folder / file.file, file.sha256)
     calibration = _read_calibration(folder / manifest.calibration.file)
-    _check_shapes(folder, manifest, calibration)
+    if problems := list(calibration.unlike(manifest)):
+        raise BundleInvalid(f"{folder / manifest.calibration.file}: {'; '.join(problems)}")
     return Bundle(folder=folder, manifest=manifest, calibration=calibration)
 
 
@@ -170,22 +139,10 @@ def _verify(path: Path, sha256: str) -> None:
 def _read_calibration(path: Path) -> Calibration:
     names = {field.name for field in fields(Calibration)}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, BadZipFile) as error:
         raise BundleInvalid(f"{path} cannot be read: {error}") from None
     if set(found) != names:
         raise BundleInvalid(f"{path} must hold {sorted(names)}, holds {sorted(found)}")
     return Calibration(**found)
-
-
-def _check_shapes(folder: Path, manifest: Manifest, calibration: Calibration) -> None:
-    expected = calibration.expected_shapes(
-        len(manifest.entities), len(manifest.views), len(manifest.dimensions)
-    )
-    for name, shape in expected.items():
-        array = getattr(calibration, name)
-        if array.shape != shape or not np.all(np.isfinite(array)):
-            raise BundleInvalid(
-                f"{folder}: {name} must be finite of shape {shape}, has shape {array.shape}"
-            )

@@ -6,27 +6,23 @@ Pure, deterministic, vectorised over a batch of distinct entities. The state of 
 record of `state_dtype`, so a snapshot is its bytes. The same code serves, replays and calibrates.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from service.errors import BundleInvalid
+from service.errors import BundleInvalid, SettingInvalid
 from service.scoring.bundle import Bundle
-from service.scoring.detector import Detection, Detector
+from service.scoring.detector import Detector
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
-from service.scoring.normaliser import (
-    LN_2,
-    Normaliser,
-    aggregate,
-    normal_surprisal,
-    surprisal_cap,
-)
-from service.scoring.tail import surprisal, threshold_surprisal
+from service.scoring.judge import Judge, Judged
+from service.scoring.missing import NEVER_SEEN, accept_loss, impute, is_lost
+from service.scoring.normaliser import Normaliser, starting_age
+from service.scoring.tail import threshold_surprisal
 from service.scoring.verdict import (
     TOP_CAUSES,
-    BoolArray,
     Decided,
     Float32Array,
     FloatArray,
@@ -52,9 +48,6 @@ __all__ = [
 ]
 
 STATE_FORMAT = 1  # a snapshot of another format, or of another bundle, is never read
-LOST_AFTER = 5  # points without a value before a dimension counts as lost
-NEVER_SEEN = np.iinfo(np.uint16).max
-CALIBRATING_AGE = 256  # points the pooled calibration is worth for an entity it never saw
 
 
 class Fold:
@@ -65,18 +58,12 @@ class Fold:
         self.bundle = bundle
         self.dimensions = len(manifest.dimensions)
         self.need = manifest.memory_horizon
-        self.budget = budget or manifest.default_budget
+        self.budget = _valid(manifest.default_budget if budget is None else budget)
         self._detector = Detector(bundle)
         self._normaliser = Normaliser(manifest)
+        self._judge = Judge(bundle, self._normaliser)
         self._views = manifest.views
-        self._roles = [
-            [v for v, view in enumerate(manifest.views) if view.role in (role, "both")]
-            for role in ("score", "severity")
-        ]
         self._max_incident_points = min(view.half_life_points for view in manifest.views)
-        self._cap = surprisal_cap(bundle.calibration.is_constant)
-        self._deciding = self._roles[0]  # contributions explain the score: its views alone
-        self._unit = bundle.calibration.excess.astype(np.float32)[:, self._deciding, None]
         self._threshold = threshold_surprisal(
             bundle.calibration.kappa, budget=self.budget, period_seconds=manifest.period_seconds
         )
@@ -103,7 +90,7 @@ class Fold:
         states = np.zeros(len(entity_index), self.state_dtype)
         states["entity"]["missing"] = NEVER_SEEN
         states["model"]["normaliser"] = self.bundle.calibration.seed[entity_index]
-        states["model"]["age"] = np.where(entity_index == 0, CALIBRATING_AGE, 1 << 30)
+        states["model"]["age"] = starting_age(entity_index)
         return states
 
     def decode(self, snapshot: bytes) -> States:
@@ -125,52 +112,28 @@ class Fold:
         """Advance distinct entities by one point each."""
         states = states.copy()
         states["entity"]["timestamp_ms"] = points.timestamps_ms
-        values, missing = _impute(states["entity"], points.values)
+        values, missing = impute(states["entity"], points.values)
         detection = self._detector.run(states["model"], values, points.entity_index)
         for name, tensor in detection.state.items():
             states["model"][name] = tensor
         states["model"]["have"] += 1
-        judged = self._judge(states, points.entity_index, detection, missing)
+        judged = self._judge.judge(
+            states["model"]["normaliser"],
+            detection,
+            entity_index=points.entity_index,
+            missing=missing,
+        )
         verdicts = self._conclude(states, points, judged, decided)
         self._learn(states, judged, verdicts)
         return states, verdicts
 
-    def _judge(
-        self,
-        states: States,
-        entity_index: npt.NDArray[np.int64],
-        detection: Detection,
-        missing: BoolArray,
-    ) -> "_Judged":
-        calibration = self.bundle.calibration
-        errors = self._normaliser.view_errors(detection.error)
-        deviations = self._normaliser.deviations(states["model"]["normaliser"], errors)
-        nats = normal_surprisal(deviations)  # (batch, view, dimension)
-        nats = np.minimum(nats, self._cap[entity_index][:, None, :])
-        nats = np.where(missing[:, None, :], np.float32(LN_2), nats)
-        aggregates = np.stack(
-            [aggregate(nats[:, v], view) for v, view in enumerate(self._views)], axis=1
-        )
-        knots, tail = calibration.knots[entity_index], calibration.tail[entity_index]
-        levels = surprisal(aggregates, knots[:, :-1], tail[:, :-1])  # (batch, view)
-        alarm, severity = (_row_mean(levels[:, role]) for role in self._roles)
-        excess = np.maximum(nats[:, self._deciding] - np.float32(LN_2), 0.0)
-        return _Judged(
-            deviations=deviations,
-            surprisal=surprisal(alarm, knots[:, -1], tail[:, -1]),
-            severity=severity,
-            contributions=np.ascontiguousarray((excess / self._unit[entity_index]).sum(axis=1)),
-            expected=detection.expected + calibration.center[entity_index],
-            missing=missing,
-        )
-
     def _conclude(
-        self, states: States, points: Points, judged: "_Judged", decided: Decided | None
+        self, states: States, points: Points, judged: Judged, decided: Decided | None
     ) -> Verdicts:
         status = self._status(states["model"]["have"], points.entity_index)
         is_warm = status != Status.WARMING
         threshold = self._threshold[points.entity_index]
-        lost = _is_lost(states["entity"]["missing"])
+        lost = is_lost(states["entity"])
         is_anomaly = is_warm & (judged.surprisal > threshold)
         blamed = np.where(is_warm[:, None], judged.contributions, np.float32(0.0))
         evidence = Evidence(
@@ -202,50 +165,28 @@ class Fold:
         known = np.where(entity_index == 0, Status.CALIBRATING, Status.SCORED)
         return np.where(have < self.need, Status.WARMING, known).astype(np.uint8)
 
-    def _learn(self, states: States, judged: "_Judged", verdicts: Verdicts) -> None:
-        """The normaliser learns from what was scored; a new normal starts it again."""
+    def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
+        """The normaliser learns from what was scored; a new normal starts it again.
+
+        What is lost when the new normal begins is not missed any more. A calibrating entity raises
+        no alerts, so its incidents do not keep it from learning what is normal.
+        """
         model = states["model"]
         is_warm = verdicts.status != Status.WARMING
         reseeds = verdicts.transition == Transition.NEW_NORMAL
+        accept_loss(states["entity"], reseeds)
         age = model["age"] = np.where(reseeds, 0, model["age"] + is_warm)
         learnt = self._normaliser.learn(
             model["normaliser"],
             judged.deviations,
             age=age,
-            is_open=verdicts.incident["is_open"],
+            is_open=verdicts.incident["is_open"] & (verdicts.status == Status.SCORED),
             is_missing=verdicts.missing,
         )
         model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What one point says before anything is decided."""
-
-    deviations: Float32Array  # (batch, view, dimension)
-    surprisal: FloatArray  # (batch,) of the alarm score
-    severity: FloatArray  # (batch,)
-    contributions: Float32Array  # (batch, dimension)
-    expected: FloatArray  # (batch, dimension)
-    missing: BoolArray  # (batch, dimension)
-
-
-def _impute(entity: States, values: Float32Array) -> tuple[Float32Array, BoolArray]:
-    """Carry the last value forward where one is missing; the centre (0) before the first."""
-    missing = np.isnan(values)
-    entity["values"] = np.where(missing, entity["values"], values)
-    run = np.minimum(entity["missing"] + np.uint32(1), np.uint32(NEVER_SEEN - 1))
-    run = np.where(entity["missing"] == NEVER_SEEN, np.uint32(NEVER_SEEN), run)
-    entity["missing"] = np.where(missing, run, 0)
-    return entity["values"].copy(), missing
-
-
-def _is_lost(missing: npt.NDArray[np.uint16]) -> BoolArray:
-    """A dimension that was there, and has been missing for a while."""
-    lost: BoolArray = (missing >= LOST_AFTER) & (missing < NEVER_SEEN)
-    return lost
-
-
-def _row_mean(levels: FloatArray) -> FloatArray:
-    means: FloatArray = np.ascontiguousarray(levels).mean(axis=1)
-    return means
+def _valid(budget: float) -> float:
+    if not (math.isfinite(budget) and budget > 0):
+        raise SettingInvalid(f"expected a finite false-alarm budget above 0, got {budget}")
+    return budget

@@ -6,6 +6,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Parity is not in it: its last digits depend on the number of threads that measured it.
+NOT_IN_DIGEST = {"version", "created_at", "metrics", "report", "parity"}
+
 
 class _Frozen(BaseModel):
     """Immutable, and closed: a field nobody knows is an error."""
@@ -40,7 +43,7 @@ class View(_Frozen):
 
 
 class Manifest(_Frozen):
-    """`bundle.json`. The digest covers everything but `created_at`, `metrics` and `report`."""
+    """`bundle.json`. The digest covers what determines a score, see `NOT_IN_DIGEST`."""
 
     format_version: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -51,6 +54,7 @@ class Manifest(_Frozen):
     period_seconds: float = Field(gt=0)
     window_length: int = Field(ge=1)
     memory_horizon: int = Field(ge=1)
+    is_horizon_reached: bool = Field(description="False: the memory is longer than was measured")
     members: tuple[str, ...] = Field(min_length=1)
     state: tuple[StateTensor, ...]
     step: File
@@ -80,6 +84,6 @@ class Manifest(_Frozen):
     @property
     def digest(self) -> str:
         """SHA-256 of what determines a score."""
-        text = self.model_dump_json(exclude={"version", "created_at", "metrics", "report"})
+        text = self.model_dump_json(exclude=NOT_IN_DIGEST)
         canonical = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

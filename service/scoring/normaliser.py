@@ -17,6 +17,8 @@ OPEN_INCIDENT_SLOWDOWN = 10.0
 CAP = 1_000.0  # nats; beyond it one dimension would hide what all others say (docs/detection.md)
 CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
 MAX_DEVIATION = 1e9
+SETTLED_AGE = 1 << 30  # points; the calibration of an entity that was trained on
+CALIBRATING_AGE = 256  # what the pooled calibration is worth for an entity it never saw
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -44,9 +46,9 @@ def normal_surprisal(z: Float32Array) -> Float32Array:
     return surprisal
 
 
-def surprisal_cap(is_constant: npt.NDArray[np.bool_]) -> Float32Array:
-    """What one dimension may say at most, in nats."""
-    return np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))
+def starting_age(entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Points that the seed of each entity (batch,) is worth; row 0 is the pooled one."""
+    return np.where(entity_index == 0, CALIBRATING_AGE, SETTLED_AGE)
 
 
 class Normaliser:
@@ -54,6 +56,7 @@ class Normaliser:
 
     def __init__(self, manifest: Manifest) -> None:
         views = manifest.views
+        self._views = views
         self._member = np.array([manifest.members.index(view.member) for view in views])
         self._is_square = np.array([view.power == "square" for view in views])
         self._floor = np.array([view.floor for view in views], np.float32)[:, None]
@@ -75,6 +78,25 @@ class Normaliser:
         spread = np.maximum(state[..., 1], self._floor)
         deviations: Float32Array = ((errors - state[..., 0]) / spread).astype(np.float32)
         return np.clip(deviations, -MAX_DEVIATION, MAX_DEVIATION, out=deviations)
+
+    def surprisal(
+        self,
+        deviations: Float32Array,
+        *,
+        is_constant: npt.NDArray[np.bool_],
+        is_missing: npt.NDArray[np.bool_],
+    ) -> Float32Array:
+        """Nats of each deviation (batch, view, dimension), capped; ln 2 where missing.
+
+        `is_constant` and `is_missing` are (batch, dimension).
+        """
+        cap = np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))[:, None, :]
+        nats = np.minimum(normal_surprisal(deviations), cap)
+        return np.where(is_missing[:, None, :], np.float32(LN_2), nats)
+
+    def aggregates(self, nats: Float32Array) -> npt.NDArray[np.float64]:
+        """One number per point and view: (batch, view, dimension) -> (batch, view)."""
+        return np.stack([aggregate(nats[:, v], view) for v, view in enumerate(self._views)], axis=1)
 
     def learn(
         self,

@@ -17,6 +17,7 @@ KNOTS = 64
 SURPRISAL_GRID = np.linspace(0.0, -np.log(1.0 - LEVEL), KNOTS)  # -ln p at each knot
 MAX_SHAPE = 0.5  # 0 <= shape <= .5: no value is impossible, and the mean stays finite
 MIN_PEAKS = 10
+GRID_RATIO = 1.06  # between neighbouring scales of the first grid
 CLUSTER_GAP = 5  # points; exceedances closer than this are one cluster
 MIN_P0, MAX_P0 = 1e-8, 0.05
 SECONDS_PER_DAY = 86_400.0
@@ -63,12 +64,14 @@ def fit_tail(aggregates: FloatArray) -> Tail:
 def fit_pareto(excesses: FloatArray) -> tuple[float, float]:
     """Shape in [0, .5] and scale of greatest likelihood, for excesses (n,) > 0.
 
-    A grid, twice refined: with both parameters bounded it cannot miss, unlike a root search.
+    A grid, twice refined around its best point. Where the derivative of the likelihood by the
+    scale is 0 and the shape is at most .5, the scale lies between a quarter of the median and 1.5
+    means, so the grid covers every peak; of two peaks that are almost as high, it may take either.
     """
-    mean = float(excesses.mean())
+    low, high = float(np.median(excesses)) / 4.0, 1.5 * float(excesses.mean())
     shapes = np.linspace(0.0, MAX_SHAPE, 26)
-    scales = mean * np.geomspace(0.1, 2.0, 60)
-    best_shape, best_scale = 0.0, mean
+    scales = np.geomspace(low, high, 2 + math.ceil(math.log(high / low) / math.log(GRID_RATIO)))
+    best_shape, best_scale = 0.0, high
     for _ in range(3):
         likelihood = _pareto_log_likelihood(excesses, shapes[:, None], scales[None, :])
         row, column = np.unravel_index(np.argmax(likelihood), likelihood.shape)
@@ -110,8 +113,8 @@ def surprisal(aggregates: FloatArray, knots: FloatArray, tail: FloatArray) -> Fl
 
 
 def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
-    """Linear interpolation of SURPRISAL_GRID between the knots of each aggregate."""
-    right = np.clip((knots <= aggregates[..., None]).sum(axis=-1), 1, KNOTS - 1)[..., None]
+    """SURPRISAL_GRID between the knots; among equal knots the first, for p is P(A >= a)."""
+    right = np.clip((knots < aggregates[..., None]).sum(axis=-1), 1, KNOTS - 1)[..., None]
     knots = np.broadcast_to(knots, (*aggregates.shape, KNOTS))
     low = np.take_along_axis(knots, right - 1, axis=-1)[..., 0]
     high = np.take_along_axis(knots, right, axis=-1)[..., 0]
@@ -121,13 +124,18 @@ def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
     return ranks
 
 
-def threshold_surprisal(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
-    """-ln p0: the surprisal beyond which a point is anomalous, per entity.
+def flagged_share(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
+    """p0: the share of points, per entity, that may be flagged.
 
     `budget` false incidents per entity-day, `kappa` exceedances per incident.
     """
-    p0 = np.clip(kappa * budget * period_seconds / SECONDS_PER_DAY, MIN_P0, MAX_P0)
-    return -np.log(p0)
+    share: FloatArray = np.clip(kappa * budget * period_seconds / SECONDS_PER_DAY, MIN_P0, MAX_P0)
+    return share
+
+
+def threshold_surprisal(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
+    """-ln p0: the surprisal beyond which a point is anomalous, per entity."""
+    return -np.log(flagged_share(kappa, budget=budget, period_seconds=period_seconds))
 
 
 def _at_least_representable(scale: float, threshold: float) -> float:

@@ -4,19 +4,23 @@ Owns resuming and fan-out. Order is promised per entity only.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from operator import le, lt
 from types import TracebackType
 from typing import Final, Self
 
+import structlog
+
 from service.errors import Overloaded
-from service.stream.alert_log import AlertLog
+from service.stream.alert_log import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, AlertLog
 from service.stream.cursor import Position, decode_cursor, encode_cursor
 from service.stream.subscription import Event, History, Subscription
 
 EARLIEST: Final = ("0", "earliest")
 CANCEL_SECONDS: Final = 0.05
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class AlertFeed:
@@ -32,6 +36,7 @@ class AlertFeed:
         self._log = AlertLog(url, shards)
         self._position = Position(b"", ())
         self._reader: asyncio.Task[None] | None = None
+        self.is_reading = True  # a Redis that is away is waited for, and no failure
 
     async def __aenter__(self) -> Self:
         self._position = await self._log.current()
@@ -92,14 +97,27 @@ class AlertFeed:
         return start, start != cursor
 
     async def _read(self) -> None:
+        """Read for ever; what goes wrong is told, and tried again."""
+        pause_seconds = FIRST_PAUSE_SECONDS
         while True:
-            self._follow_restarts(await self._log.awaited())
-            for entry in await self._log.after(self._position):
-                self._position = self._position.moved(entry.shard, entry.number)
-                for subscription in tuple(self._subscriptions):
-                    subscription.offer(entry)
-                self._drop_slow()
-                await asyncio.sleep(0)  # let fast subscribers take it before the next one
+            try:
+                await self._read_page()
+            except Exception:
+                self.is_reading = False
+                log.exception("alert feed cannot read")
+                await asyncio.sleep(random.uniform(0.5, 1.0) * pause_seconds)
+                pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
+            else:
+                self.is_reading, pause_seconds = True, FIRST_PAUSE_SECONDS
+
+    async def _read_page(self) -> None:
+        self._follow_restarts(await self._log.awaited())
+        for entry in await self._log.after(self._position):
+            self._position = self._position.moved(entry.shard, entry.number)
+            for subscription in tuple(self._subscriptions):
+                subscription.offer(entry)
+            self._drop_slow()
+            await asyncio.sleep(0)  # let fast subscribers take it before the next one
 
     def _follow_restarts(self, current: Position) -> None:
         known = self._position

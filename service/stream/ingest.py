@@ -206,6 +206,8 @@ class Ingest:
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
-        if self._on_stage is not None:
-            self._on_stage(name, time.perf_counter() - start)
+        try:
+            yield
+        finally:
+            if self._on_stage is not None:
+                self._on_stage(name, time.perf_counter() - start)

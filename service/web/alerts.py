@@ -3,7 +3,7 @@
 We send {"cursor", "alert"}, {"cursor", "gap": {"missed"}} and, at once and after every silence,
 {"heartbeat": Unix ms, "cursor"}. Whatever a client sends is read and ignored. We close with
 
-4400  the cursor or the entity cannot be read
+4400  the cursor, the entity or the name of a parameter cannot be read
 1012  the service stops; come back with the last cursor
 1013  the client is too slow, we have too many clients, or Redis is away; come back later
 """
@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.stream.cursor import encode_cursor
 from service.stream.subscription import Event, SubscriberTooSlow, Subscription
 from service.web.auth import SUBPROTOCOL
-from service.web.faults import checked_entity
+from service.web.faults import check_parameters, checked_entity
 from service.web.services import Services
 
 BAD_REQUEST: Final = 4400
@@ -46,6 +46,7 @@ async def alerts(websocket: WebSocket) -> None:
 
 
 async def _serve(websocket: WebSocket, services: Services) -> None:
+    check_parameters(websocket.query_params, "after", "entity")
     after, entity = (websocket.query_params.get(name) for name in ("after", "entity"))
     if entity is not None:
         checked_entity(entity, services.settings.max_entity_characters)

@@ -19,6 +19,7 @@ from service.stream.models import Models
 from service.stream.store import Store, StoreOptions
 from service.web.auth import Gate
 from service.web.body import Bodies
+from service.web.cutoff import CutOff
 from service.web.metrics import Metrics
 from service.web.openapi import describe
 from service.web.problems import HANDLERS
@@ -42,7 +43,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         lifespan=partial(_lifespan, chosen),
         exception_handlers=HANDLERS,
-        middleware=[Middleware(RequestTimes), Middleware(Gate, settings=chosen)],
+        middleware=[
+            Middleware(RequestTimes),
+            Middleware(CutOff),
+            Middleware(Gate, settings=chosen),
+        ],
     )
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     add_routes(app)
@@ -59,8 +64,6 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
             raise
         log.info("started", bundles=sorted(app.state.services.models.folds))
         yield
-        app.state.services.readiness.is_stopping = True
-        log.info("stopping")
     log.info("stopped")
 
 
@@ -92,7 +95,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         feed=feed,
         metrics=metrics,
         bodies=Bodies(settings),
-        readiness=Readiness(probe),
+        readiness=Readiness(probe, feed),
     )
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)

@@ -1,10 +1,13 @@
-"""Who may come in: the rule of every route, bearer keys, and origins of websockets.
+"""Who may come in: the rule of every route, bearer keys, origins of websockets, names of ours.
 
-A path without a rule needs a key, so a forgotten rule shuts a door and opens none.
+A path without a rule needs a key, so a forgotten rule shuts a door and opens none. Without keys
+the loopback is the only door, and a web page could open it by a name of its own that leads here
+(DNS rebinding); so we answer to names of the loopback only.
 """
 
 import hashlib
 import hmac
+import re
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,11 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import GaugewatchError, NotAuthorised
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 from service.web.problems import problem
 
 SUBPROTOCOL: Final = "gaugewatch.v1"
 KEY_SUBPROTOCOL: Final = "gaugewatch.key."  # a browser cannot set the header; it can offer these
+HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9a-f:]+)\]|(?P<name>[0-9a-z.-]+))(?::\d{1,5})?")
 
 
 class Access(Enum):
@@ -46,6 +50,13 @@ class OriginRefused(GaugewatchError):
     code = "origin_refused"
 
 
+class HostRefused(GaugewatchError):
+    """Without keys only names of the loopback are answered to."""
+
+    status = 403
+    code = "host_refused"
+
+
 class Gate:
     """Middleware in front of every route."""
 
@@ -62,6 +73,8 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> GaugewatchError | None:
         headers = Headers(scope=scope)
+        if not self._digests and not _is_at_home(headers):
+            return HostRefused("expected a Host of the loopback, because there are no keys")
         if scope["type"] == "websocket" and not self._is_known_origin(headers):
             return OriginRefused("expected an origin of ours or one that is allowed")
         if not self._digests or ACCESS.get(scope["path"]) is Access.OPEN:
@@ -84,6 +97,12 @@ class Gate:
         digest = _digest(offered)
         matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all, always
         return any(matches)
+
+
+def _is_at_home(headers: Headers) -> bool:
+    hosts = headers.getlist("host")
+    found = HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+    return found is not None and is_loopback(found["v6"] or found["name"])
 
 
 def _offered_key(scope: Scope, headers: Headers) -> bytes:

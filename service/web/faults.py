@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -53,12 +54,24 @@ def checked_entity(entity: str, max_characters: int) -> str:
     return entity
 
 
-def timestamp_fault(timestamp_ms: int) -> dict[str, str] | None:
-    """Why this cannot be a time, or None."""
-    if 0 <= timestamp_ms < MAX_TIMESTAMP_MS:
-        return None
-    detail = "expected milliseconds since 1970, before the year 2200"
-    return {"code": "bad_timestamp", "detail": detail}
+def check_parameters(came: Iterable[str], *known: str) -> None:
+    """Refuse names of query parameters that nobody reads. Raises BadInput."""
+    if set(came) - set(known):
+        raise BadInput(f"expected no query parameters but {', '.join(known)}")
+
+
+def timestamp_fault(timestamp_ms: int, latest_ms: int) -> dict[str, str] | None:
+    """Why this cannot be the time of a point, or None.
+
+    A time far ahead would make every later point of its entity a late one.
+    """
+    if not 0 <= timestamp_ms < MAX_TIMESTAMP_MS:
+        detail = "expected milliseconds since 1970, before the year 2200"
+        return {"code": "bad_timestamp", "detail": detail}
+    if timestamp_ms > latest_ms:
+        detail = "expected a time that is not so far ahead of the clock of the service"
+        return {"code": "timestamp_in_future", "detail": detail}
+    return None
 
 
 def _path_and_words(error: ValueError | RecursionError) -> tuple[str, str]:

@@ -83,8 +83,10 @@ class Metrics(Collector):
     def stage(self, name: str) -> Iterator[None]:
         """Time what runs inside."""
         start = time.perf_counter()
-        yield
-        self.observe_stage(name, time.perf_counter() - start)
+        try:
+            yield
+        finally:
+            self.observe_stage(name, time.perf_counter() - start)
 
     def render(self) -> bytes:
         """The page, in the text format."""
@@ -106,7 +108,8 @@ class Metrics(Collector):
         )
         build: dict[Labels, float] = {(version("gaugewatch"),): 1}
         yield _gauge("build_info", "Version of the service", build, labels=("version",))
-        stages: dict[Labels, _Histogram] = {(stage,): one for stage, one in self._stages.items()}
+        copied = self._stages.copy()  # the scorer's thread may add one while we go over them
+        stages: dict[Labels, _Histogram] = {(stage,): one for stage, one in copied.items()}
         yield _histogram("stage_seconds", "Time per stage of a batch", stages, labels=("stage",))
         yield _histogram(
             "request_seconds", "Time per request", self._requests, labels=("route", "status")

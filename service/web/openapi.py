@@ -26,7 +26,7 @@ to blame.
 
 Alerts come over the websocket `/v1/alerts?entity=&after=<cursor>` as `AlertMessage`, `GapMessage`
 and `Heartbeat`. `after` is a cursor as it came with a message, or `earliest`; without it, from now
-on. Close codes: 4400 bad cursor or entity, 1012 the service stops, 1013 come back later.
+on. Close codes: 4400 bad cursor, entity or parameter, 1012 the service stops, 1013 come back later.
 
 Errors are `Problem`s. After a 503 send the same request again: nothing is scored twice.
 """

@@ -5,6 +5,7 @@ of body: rows, columns, and NDJSON with one point a line. Of repeated names in o
 last counts, as in most readers.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -82,7 +83,7 @@ def decode(body: bytes, *, is_lines: bool, settings: Settings) -> list[Point]:
         raise BadBody("expected at least one point, came none")
     if len(points) > limit:
         raise _too_many(limit)
-    _check(points, settings.max_entity_characters)
+    _check(points, settings)
     return points
 
 
@@ -146,17 +147,18 @@ def _lines(body: bytes, limit: int) -> list[Point]:
     return points
 
 
-def _check(points: Sequence[Point], max_entity_characters: int) -> None:
+def _check(points: Sequence[Point], settings: Settings) -> None:
     """Refuse names and times that cannot be; usually a request holds few entities."""
+    latest_ms = time.time_ns() // 1_000_000 + 1_000 * settings.max_future_seconds
     faults = {
         entity: fault
         for entity in {point.entity for point in points}
-        if (fault := entity_fault(entity, max_entity_characters)) is not None
+        if (fault := entity_fault(entity, settings.max_entity_characters)) is not None
     }
     found = {
         index: fault
         for index, point in enumerate(points)
-        if (fault := faults.get(point.entity) or timestamp_fault(point.timestamp_ms)) is not None
+        if (fault := faults.get(point.entity) or timestamp_fault(point.timestamp_ms, latest_ms))
     }
     if found:
         raise _bad_points(found)

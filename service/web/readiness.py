@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from service.errors import StoreUnavailable
+from service.stream.alerts import AlertFeed
 from service.stream.store import Store
 
 FRESH_SECONDS: Final = 0.5  # however often we are asked, Redis is asked twice a second at most
@@ -13,8 +14,9 @@ FRESH_SECONDS: Final = 0.5  # however often we are asked, Redis is asked twice a
 class Readiness:
     """Asks Redis by a connection of its own, so that a full queue cannot delay the answer."""
 
-    def __init__(self, probe: Store) -> None:
+    def __init__(self, probe: Store, feed: AlertFeed) -> None:
         self._probe = probe
+        self._feed = feed
         self._asking = asyncio.Lock()
         self._asked_seconds = -FRESH_SECONDS
         self._store_reason: str | None = None
@@ -26,8 +28,12 @@ class Readiness:
             if time.monotonic() - self._asked_seconds >= FRESH_SECONDS:
                 self._store_reason = await asyncio.to_thread(self._ask)
                 self._asked_seconds = time.monotonic()
-        found = [self._store_reason] if self._store_reason else []
-        return [*found, "the service is stopping"] if self.is_stopping else found
+        reasons = [
+            self._store_reason,
+            None if self._feed.is_reading else "the alert feed cannot read",
+            "the service is stopping" if self.is_stopping else None,
+        ]
+        return [reason for reason in reasons if reason is not None]
 
     def _ask(self) -> str | None:
         try:

@@ -12,7 +12,7 @@ from service.errors import BadInput, NotAuthorised, StoreUnavailable, UnknownEnt
 from service.scoring.fold import Fold
 from service.web import views
 from service.web.alerts import alerts
-from service.web.faults import checked_entity
+from service.web.faults import check_parameters, checked_entity
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
 from service.web.services import Services
@@ -50,6 +50,7 @@ async def entity(
 ) -> Response:
     """One entity, with its newest points and their verdicts."""
     services = _services(request)
+    check_parameters(request.query_params, "rows")
     checked_entity(entity, services.settings.max_entity_characters)
     return _json(await services.ingest.entity(entity, rows=rows))
 

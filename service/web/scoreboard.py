@@ -5,7 +5,6 @@ A scrape must not miss a spike between two scrapes, so what is shown is the maxi
 """
 
 import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ from service.stream.messages import Verdict
 
 WINDOW_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0  # an entity without points for so long vanishes
+LOOK_SECONDS: Final = 1.0  # a full board looks for idle entities so often at most
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Scoreboard:
         self._shown = shown
         self._max_entities = max_entities
         self._entries: dict[str, _Entry] = {}
+        self._turned_away: dict[int, float] = {}  # hash of a name that did not fit, last seen
+        self._looked_seconds = -LOOK_SECONDS
 
     def note(self, verdict: Verdict, now_seconds: float) -> None:
         """Take a scored verdict into account."""
@@ -52,7 +54,7 @@ class Scoreboard:
         window = int(now_seconds / WINDOW_SECONDS)
         entry = self._entries.get(verdict.entity)
         if entry is None:
-            if self._has_room(now_seconds):
+            if self._has_room(verdict.entity, now_seconds):
                 model = verdict.model or ""
                 new = _Entry(model, now_seconds, window, score, severity, 0.0, 0.0)
                 self._entries[verdict.entity] = new
@@ -72,21 +74,28 @@ class Scoreboard:
         window = int(now_seconds / WINDOW_SECONDS)
         standings = (_standing(*item, window=window) for item in self._entries.items())
         shown = heapq.nsmallest(self._shown, standings, key=lambda one: (-one.score, one.entity))
-        return shown, len(self._entries) - len(shown)
+        return shown, len(self._entries) - len(shown) + len(self._turned_away)
 
-    def _has_room(self, now_seconds: float) -> bool:
-        if len(self._entries) >= self._max_entities:
+    def _has_room(self, entity: str, now_seconds: float) -> bool:
+        """Whether one more fits; who does not is counted, up to as many as fit."""
+        is_full = len(self._entries) >= self._max_entities
+        if is_full and now_seconds - self._looked_seconds >= LOOK_SECONDS:
             self._forget_idle(now_seconds)
-        return len(self._entries) < self._max_entities
+            is_full = len(self._entries) >= self._max_entities
+        key = hash(entity)
+        if not is_full:
+            self._turned_away.pop(key, None)
+        elif key in self._turned_away or len(self._turned_away) < self._max_entities:
+            self._turned_away[key] = now_seconds
+        return not is_full
 
     def _forget_idle(self, now_seconds: float) -> None:
+        self._looked_seconds = now_seconds
         last_seconds = now_seconds - IDLE_SECONDS
-        idle = [name for name, one in self._entries.items() if one.seen_seconds < last_seconds]
-        self._forget(idle)
-
-    def _forget(self, entities: Iterable[str]) -> None:
-        for entity in entities:
-            del self._entries[entity]
+        for name in [n for n, one in self._entries.items() if one.seen_seconds < last_seconds]:
+            del self._entries[name]
+        for key in [key for key, seen in self._turned_away.items() if seen < last_seconds]:
+            del self._turned_away[key]
 
 
 def _standing(entity: str, entry: _Entry, *, window: int) -> Standing:

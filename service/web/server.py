@@ -1,6 +1,8 @@
-"""The server: uvicorn with our limits, and the form of the log."""
+"""The server: uvicorn with our limits and our way to stop, and the form of the log."""
 
+import asyncio
 import logging
+import math
 import re
 import sys
 from typing import Final
@@ -12,7 +14,9 @@ from structlog.typing import Processor
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.settings import Settings
+from service.web.services import Services
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 MAX_MESSAGE_BYTES: Final = 64 * 2**10  # of a subscriber; we read and ignore them
 BACKLOG: Final = 2_048
 OUR_ERROR: Final = re.compile(r"^service\.[\w.]+: ", re.MULTILINE)  # as a traceback names it
@@ -27,9 +31,25 @@ class Sockets(WebSocketsSansIOProtocol):
             self.transport.abort()
 
 
-def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Told to stop, it says so to probes and serves on for a while, before it closes the door."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_seconds = drain_seconds
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        services: Services = self._app.state.services
+        services.readiness.is_stopping = True
+        log.info("stopping")
+        await asyncio.sleep(0 if self.force_exit else self._drain_seconds)
+
+
+def server(app: FastAPI, settings: Settings) -> Server:
     """A server that is ready to run."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -42,8 +62,10 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
             ws=Sockets,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
-            timeout_graceful_shutdown=round(settings.shutdown_seconds),
-        )
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+        ),
+        app,
+        drain_seconds=settings.drain_seconds,
     )
 
 

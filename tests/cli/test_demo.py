@@ -53,9 +53,10 @@ def altered_bundle(root: Path, *, is_strange: bool = False, memory_horizon: int 
 
 
 def test_the_demo_finds_faults_and_says_so_in_its_last_line(tmp_path: Path) -> None:
-    """On the shipped bundles, wherever it is started."""
+    """On the shipped bundles, wherever it is started, whatever is set for another service."""
     assert shipped_bundle("simulated-fleet").is_dir()
-    ended = started("demo", "--no-wait", seconds=150, folder=tmp_path)
+    others = {"redis_url": f"unix://{tmp_path}/no.sock", "api_keys": "x" * 16, "typo": 1}
+    ended = started("demo", "--no-wait", seconds=150, folder=tmp_path, **others)
     found = last_line(ended)
     assert ended.code == 0
     assert found["points"] == POINTS

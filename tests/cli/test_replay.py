@@ -126,3 +126,23 @@ def test_a_replay_outlives_a_crash_of_the_service(
         view = httpx2.get(f"{service.url}/v1/entities/alpha").json()
     assert summary["points"] == view["points"] == len(SERIES[0].values)
     assert set(summary["statuses"]) <= {"warming", "scored", "duplicate"}
+
+
+@pytest.mark.parametrize("period", ["0", "-1", "nan", "inf"])
+def test_a_period_that_is_none_is_one_line(replay: Call, tmp_path: Path, period: str) -> None:
+    file = series_file(tmp_path / "alpha.npz", series_like("alpha", 4))
+    ended = replay(str(file), "--period-seconds", period, "--json")
+    assert_refused(ended, 2, "bad_input", "--period-seconds")
+
+
+def test_nothing_is_sent_that_could_not_be_written_or_counted(
+    replay: Call, service: Service, tmp_path: Path
+) -> None:
+    file = series_file(tmp_path / "unsent.npz", series_like("unsent", 4))
+    ended = replay(str(file), "--json", "--output", str(tmp_path / "no" / "out.npz"))
+    assert_refused(ended, 2, "bad_input", str(tmp_path / "no"))
+    for limit in ("0", "-1"):
+        assert replay(str(file), "--limit", limit).code == 2
+    headers = {"Authorization": f"Bearer {KEY}"}
+    answer = httpx2.get(f"{service.url}/v1/entities/unsent", headers=headers)
+    assert answer.status_code == 404

@@ -86,6 +86,12 @@ def test_a_smaller_budget_finds_less(score: Call, file: Path) -> None:
     assert found[0] < found[1]
 
 
+@pytest.mark.parametrize("budget", ["0", "-1", "nan", "inf"])
+def test_a_budget_that_is_none_is_one_line(score: Call, file: Path, budget: str) -> None:
+    ended = score("--input", str(file), "--json", "--budget", budget)
+    assert_refused(ended, 2, "bad_input", "--budget")
+
+
 def test_the_training_half_and_another_entity_can_be_scored(score: Call, file: Path) -> None:
     words = ("--input", str(file), "--json", "--part", "train", "--entity", "somebody")
     summary = json.loads(score(*words).out)
@@ -161,8 +167,9 @@ def test_an_output_that_cannot_be_written_is_one_line(
     score: Call, file: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "no" / "such" / "folder.npz"
-    ended = score("--input", str(file), "--json", "--output", str(output))
-    assert_refused(ended, 1, str(output))
+    for source in (file, tmp_path / "not even looked for.npz"):
+        ended = score("--input", str(source), "--json", "--output", str(output))
+        assert_refused(ended, 2, "bad_input", str(output))
 
 
 @pytest.mark.slow

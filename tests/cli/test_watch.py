@@ -136,8 +136,9 @@ def test_no_service_is_one_line(watch: Call) -> None:
     assert_refused(watch("--url", f"http://127.0.0.1:{free_port()}"), 1, "no service answers")
 
 
-def test_a_cursor_that_is_none_is_one_line(watch: Call) -> None:
-    assert_refused(watch("--after", "x"), 1, "bad_cursor")
+@pytest.mark.parametrize("after", ["x", "earliest&entity=nobody", "earliest#", "a b+%00"])
+def test_a_cursor_that_is_none_is_one_line(watch: Call, after: str) -> None:
+    assert_refused(watch("--after", after), 1, "bad_cursor")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "https://127.0.0.1", "http://"])

@@ -1,6 +1,7 @@
 """What every bundle must be, shipped or freshly exported: the same checks for each."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,10 @@ def test_errors_are_finite_and_not_negative_whatever_comes(bundle: Bundle) -> No
 def test_the_manifest_reproduces_its_version(bundle: Bundle) -> None:
     text = json.loads((bundle.folder / "bundle.json").read_text())
     assert text["version"] == bundle.manifest.digest[:12]
-    renamed = bundle.manifest.model_copy(update={"report": "other.md", "created_at": "never"})
-    assert renamed.digest == bundle.manifest.digest
+    other = {"report": "other.md", "created_at": "never", "parity": {"batch": 0.5}}
+    assert bundle.manifest.model_copy(update=other).digest == bundle.manifest.digest
+    longer = bundle.manifest.model_copy(update={"memory_horizon": 10_000})
+    assert longer.digest != bundle.manifest.digest
 
 
 def test_one_state_is_a_few_kilobytes(bundle: Bundle) -> None:
@@ -202,12 +205,68 @@ def test_a_graph_with_other_inputs_is_refused(copy: Path) -> None:
 
 
 def test_a_calibration_of_another_shape_is_refused(copy: Path) -> None:
-    with np.load(copy / "calibration.npz") as arrays:
-        changed = {name: arrays[name] for name in arrays.files}
-    changed["kappa"] = changed["kappa"][:-1]
-    np.savez(copy / "calibration.npz", allow_pickle=False, **changed)
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays["kappa"] = arrays["kappa"][:-1]
+
     with pytest.raises(BundleInvalid, match="kappa"):
+        load_bundle_with_changed_calibration(copy, change)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [
+        ("tail", np.s_[0, 0, 1], 0.0),
+        ("tail", np.s_[1, 0, 1], 1.5),
+        ("tail", np.s_[2, -1, 2], -0.1),
+        ("tail", np.s_[1, -1, 3], 0.0),
+        ("kappa", np.s_[0], 0.5),
+        ("excess", np.s_[1, 0], 0.0),
+        ("seed", np.s_[1, 0, 0, 1], -1.0),
+        ("knots", np.s_[1, 0, 5], 1e9),
+        ("center", np.s_[1, 0], np.nan),
+    ],
+)
+def test_a_calibration_that_means_nothing_is_refused(
+    copy: Path, name: str, at: tuple[int, ...], value: float
+) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays[name][at] = value
+
+    with pytest.raises(BundleInvalid, match=name):
+        load_bundle_with_changed_calibration(copy, change)
+
+
+def test_another_number_of_knots_is_refused(copy: Path) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays["knots"] = arrays["knots"][..., ::2]
+
+    with pytest.raises(BundleInvalid, match="knots"):
+        load_bundle_with_changed_calibration(copy, change)
+
+
+def test_text_in_a_calibration_is_refused(copy: Path) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays["band"] = arrays["band"].astype(str)
+
+    with pytest.raises(BundleInvalid, match="band"):
+        load_bundle_with_changed_calibration(copy, change)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 but not an archive", b"nothing", b""])
+def test_a_broken_archive_is_refused(copy: Path, content: bytes) -> None:
+    (copy / "calibration.npz").write_bytes(content)
+    with pytest.raises(BundleInvalid, match="cannot be read"):
         load_bundle_with_new_digests(copy)
+
+
+def load_bundle_with_changed_calibration(
+    folder: Path, change: Callable[[dict[str, np.ndarray]], None]
+) -> Bundle:
+    with np.load(folder / "calibration.npz") as arrays:
+        changed = {name: arrays[name] for name in arrays.files}
+    change(changed)
+    np.savez(folder / "calibration.npz", allow_pickle=False, **changed)
+    return load_bundle_with_new_digests(folder)
 
 
 def test_no_bundle_at_all_is_named(tmp_path: Path) -> None:

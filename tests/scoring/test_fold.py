@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from service.errors import BundleInvalid
-from service.scoring.fold import LOST_AFTER, Decided, Fold, Points, Status, Verdicts, shares_of
+from service.errors import BundleInvalid, SettingInvalid
+from service.scoring.fold import Decided, Fold, Points, Status, Verdicts, shares_of
 from service.scoring.incident import Transition
+from service.scoring.missing import LOST_AFTER
 from service.scoring.offline import score_series
 from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, values_like
@@ -133,6 +134,20 @@ def test_a_dimension_that_never_came_is_not_lost(fold: Fold) -> None:
     assert not any(v.is_flagged[0] and not v.is_anomaly[0] for v in run(fold, values))
 
 
+def test_a_lost_dimension_becomes_the_new_normal_once(fold: Fold) -> None:
+    values = values_like("alpha", 900)
+    values[20:600, 2] = np.nan
+    values[620:, 2] = np.nan
+    verdicts = run(fold, values)
+    transitions = [v.transition[0] for v in verdicts]
+    settled = transitions.index(Transition.NEW_NORMAL)
+    is_lost = [bool(v.is_flagged[0] & ~v.is_anomaly[0]) for v in verdicts]
+    assert any(is_lost[20:settled])
+    assert not any(is_lost[settled + 1 : 620])
+    assert transitions[:600].count(Transition.NEW_NORMAL) == 1
+    assert is_lost[620 + LOST_AFTER - 1] or verdicts[620 + LOST_AFTER - 1].is_anomaly[0]
+
+
 def test_extreme_values_stay_finite(fold: Fold) -> None:
     values = values_like("alpha", 40)
     values[20] = 1e30
@@ -162,6 +177,12 @@ def test_an_unknown_entity_is_calibrating(fold: Fold) -> None:
 def test_shares_sum_to_one_or_are_all_zero() -> None:
     shares = shares_of(np.array([[1, 3, 0], [0, 0, 0]], np.float32))
     assert shares.sum(axis=1).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_budget_that_means_nothing_is_refused(fold: Fold, budget: float) -> None:
+    with pytest.raises(SettingInvalid, match="budget"):
+        Fold(fold.bundle, budget=budget)
 
 
 def test_the_budget_moves_the_threshold_and_nothing_else(bundle_folder: Path, fold: Fold) -> None:

@@ -6,6 +6,7 @@ from scipy import stats
 from service.scoring.tail import (
     MAX_P0,
     MIN_P0,
+    Tail,
     cluster_maxima,
     fit_pareto,
     fit_tail,
@@ -31,15 +32,35 @@ def test_pareto_fit_is_as_likely_as_scipys() -> None:
     assert ours >= stats.genpareto.logpdf(excesses, *theirs).sum() - 0.01
 
 
+@given(st.floats(10, 1e6), st.integers(9, 200), st.integers(0, 2**32 - 1))
+def test_one_wild_peak_does_not_lead_the_fit_astray(wild: float, others: int, seed: int) -> None:
+    excesses = np.append(np.random.default_rng(seed).exponential(size=others), wild)
+    shape, scale = fit_pareto(excesses)
+    found = stats.genpareto.logpdf(excesses, shape, 0, scale).sum()
+    for other_shape in (0.0, 0.25, 0.5):
+        for other_scale in np.geomspace(0.05, 2 * excesses.mean(), 100):
+            assert (
+                found >= stats.genpareto.logpdf(excesses, other_shape, 0, other_scale).sum() - 0.01
+            )
+
+
+def test_the_scale_of_many_calm_peaks_and_a_wild_one_is_that_of_the_calm() -> None:
+    excesses = np.append(np.random.default_rng(3).exponential(size=49), 3000.0)
+    shape, scale = fit_pareto(excesses)
+    assert shape == 0.5
+    assert 0.3 < scale < 2.0
+
+
 def test_a_short_tail_is_given_no_end() -> None:
     uniform = np.random.default_rng(1).uniform(size=500)
     shape, _ = fit_pareto(uniform)
     assert shape == 0.0
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(-5, 60))
-def test_surprisal_equals_the_slow_version(seed: int, value: float) -> None:
+@given(st.integers(0, 2**32 - 1), st.floats(-5, 60) | st.integers(0, 9).map(float), st.booleans())
+def test_surprisal_equals_the_slow_version(seed: int, value: float, is_tied: bool) -> None:
     aggregates = np.random.default_rng(seed).gamma(2.0, 2.0, size=700)
+    aggregates = np.floor(aggregates) if is_tied else aggregates
     tail = fit_tail(aggregates)
     found = surprisal(np.array([value]), tail.knots[None], tail.constants[None])[0]
     assert found == pytest.approx(
@@ -69,6 +90,24 @@ def test_a_constant_aggregate_gets_a_finite_tail() -> None:
     levels = surprisal(np.array([0.0, 1.0, 2.0]), tail.knots[None], tail.constants[None])
     assert np.isfinite(levels).all()
     assert levels[0] <= levels[1] < levels[2]
+
+
+def level_of(tail: Tail, aggregate: float) -> float:
+    return float(surprisal(np.array([aggregate]), tail.knots[None], tail.constants[None])[0])
+
+
+def test_what_every_point_reaches_is_no_surprise() -> None:
+    assert level_of(fit_tail(np.ones(500)), 1.0) == 0.0
+    many_ties = np.concatenate([np.zeros(700), np.random.default_rng(1).gamma(2.0, size=300)])
+    assert level_of(fit_tail(many_ties), 0.0) == 0.0
+
+
+def test_equal_aggregates_get_the_share_of_points_that_reach_them() -> None:
+    aggregates = np.random.default_rng(1).poisson(3.0, size=5000).astype(float)
+    tail = fit_tail(aggregates)
+    for aggregate in range(int(tail.threshold) + 1):
+        reached = float((aggregates >= aggregate).mean())
+        assert np.exp(-level_of(tail, aggregate)) == pytest.approx(reached, rel=0.08)
 
 
 def test_exceedances_close_together_are_one_cluster() -> None:

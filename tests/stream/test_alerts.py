@@ -5,7 +5,7 @@ import base64
 import os
 import signal
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from service.stream.alerts import AlertFeed
 from service.stream.commit import Commit, Layout, Outcome
 from service.stream.cursor import Position, decode_cursor, encode_cursor
 from service.stream.embedded import EmbeddedValkey
-from service.stream.keys import alert_stream_key, shard_of
+from service.stream.keys import alert_count_key, alert_stream_key, shard_of
 from service.stream.store import Store, StoreOptions
 from service.stream.subscription import Event, SubscriberTooSlow, Subscription
 
@@ -320,6 +320,31 @@ async def test_an_entry_that_is_not_ours_is_skipped(
             async with feed.subscribe(after) as subscription:
                 assert alerts_of(await take(subscription, 4 - seen)) == plant.of("pump")[seen:]
                 assert await is_quiet(subscription)
+
+
+async def test_a_reader_that_failed_says_so_and_reads_on(redis_url: str, plant: Plant) -> None:
+    shard = shard_of("pump", SHARDS)
+    async with AlertFeed(redis_url, SHARDS) as feed, feed.subscribe() as live:
+        plant.alert("pump")
+        events = await take(live, 1)
+        assert feed.is_reading
+        with Redis.from_url(redis_url) as client, capture_logs() as logs:
+            client.set(alert_count_key(shard), b"garbage")
+            plant.alert("fan" if shard_of("fan", SHARDS) != shard else "belt")  # wakes the reader
+            await until(lambda: not feed.is_reading)
+            client.set(alert_count_key(shard), 1)
+            await until(lambda: feed.is_reading)
+        assert {entry["log_level"] for entry in logs} == {"error"}
+        assert all(entry["exc_info"] for entry in logs)
+        plant.alert("pump")
+        events += await take(live, 2)
+    assert plant.is_all(alerts_of(events))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110  nobody tells us when
+            await asyncio.sleep(0.001)
 
 
 async def test_a_cursor_of_another_process_that_is_ahead_repeats_nothing(

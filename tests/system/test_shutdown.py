@@ -66,7 +66,7 @@ def test_an_open_connection_that_says_nothing_cannot_hold_up_the_exit(
 ) -> None:
     """One kept alive, one in the middle of a body: cut off when the time is over."""
     half_a_request = (
-        b"POST /v1/points HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /v1/points HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b'Content-Length: 99\r\n\r\n{"points":'
     )
     with (
@@ -78,6 +78,21 @@ def test_an_open_connection_that_says_nothing_cannot_hold_up_the_exit(
         idle.get("/livez")
         service.terminate()
         assert service.process.wait(2 + GRACE_SECONDS) == 0, service.log
+        answer = half.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"overloaded"' in answer
+    assert "Traceback" not in service.log
+
+
+def test_who_asks_learns_of_the_end_while_there_is_somebody_to_ask(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    """On new connections, so that no more traffic comes; what comes all the same is answered."""
+    with Service(bundle_folder, tmp_path, drain_seconds=3) as service:
+        service.terminate()
+        until(lambda: service.status("/readyz") == 503, "not ready any more", seconds=3)
+        assert service.status("/v1/models") == 200
+        assert service.process.wait(3 + GRACE_SECONDS) == 0, service.log
 
 
 def test_a_stopped_service_starts_again_on_its_data(bundle_folder: Path, tmp_path: Path) -> None:
@@ -107,7 +122,7 @@ def deaf(port: int) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     connection.connect(("127.0.0.1", port))
     handshake = (
-        "GET /v1/alerts?after=earliest HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "GET /v1/alerts?after=earliest HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )

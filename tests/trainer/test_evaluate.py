@@ -159,6 +159,7 @@ def test_floors_stand_missing_values_and_constant_dimensions() -> None:
     values[:, 0], values[10:20, 1] = 3.0, np.nan
     for answers in floors(series(values), series(values)).values():
         assert np.isfinite(answers.score).all()
+        assert answers.contribution is not None
         assert np.isfinite(answers.contribution).all()
 
 

@@ -9,7 +9,7 @@ from service.errors import TrainingFailed
 from service.scoring.bundle import sha256_of
 from tests.trainer.small import series, tiny
 from trainer.config import preset
-from trainer.export import FORBIDDEN, Exported, export, measure
+from trainer.export import FORBIDDEN, Exported, check_parity, export, measure
 from trainer.fit import Fitted, fit
 from trainer.frame import MEMBERS
 from trainer.graphs import state_shapes
@@ -138,6 +138,13 @@ def test_changed_weights_are_noticed_and_refused(fitted: Fitted, exported: Expor
     other = replace(fitted, network=tampered.network)
     with pytest.raises(TrainingFailed, match="do not agree: expected differences of at most"):
         measure(other, exported.folder)
+
+
+def test_answers_that_depend_on_the_batch_are_refused(tmp_path: Path) -> None:
+    agreed = {"torch_window": 1e-6, "torch_step": 1e-6, "window_step": 1e-6, "batch": 0.0}
+    check_parity(agreed, tmp_path)
+    with pytest.raises(TrainingFailed, match="bit for bit"):
+        check_parity({**agreed, "batch": 1e-9}, tmp_path)
 
 
 def test_horizon_is_measured_again_to_the_same_number(fitted: Fitted, exported: Exported) -> None:

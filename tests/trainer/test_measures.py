@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from service.scoring.incident import RESOLVE_AFTER
 from tests.trainer import slow_measures as slow
 from trainer import measures
 from trainer.measures import BoolArray, FloatArray
@@ -156,3 +157,9 @@ def test_ndcg_is_one_when_the_culprits_come_first() -> None:
     blame = np.array([1.0, 9.0, 8.0, 0.0])
     assert measures.ndcg(blame, (1, 2)) == 1.0
     assert measures.ndcg(blame, (1, 3)) == pytest.approx(1 / (1 + 1 / np.log2(3)))
+
+
+def test_an_alarm_episode_is_as_long_as_the_incident_it_opens() -> None:
+    for quiet, expected in ((RESOLVE_AFTER - 1, 1), (RESOLVE_AFTER, 2)):
+        flags = np.array([True, *[False] * quiet, True])
+        assert measures.false_episodes(np.zeros(len(flags), bool), flags) == expected

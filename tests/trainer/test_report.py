@@ -113,6 +113,24 @@ def test_the_same_data_give_the_same_report(bundle: Bundle) -> None:
 
 
 @pytest.mark.slow
+def test_a_horizon_that_was_not_reached_is_said_in_words(bundle: Bundle) -> None:
+    assert "Memory horizon: 4 points." in write_report(material(bundle, [], [])).read_text()
+    manifest = bundle.manifest.model_copy(update={"is_horizon_reached": False})
+    text = write_report(material(replace(bundle, manifest=manifest), [], [])).read_text()
+    assert "not reached within 4 points" in text
+
+
+def test_severity_ranks_and_does_not_repeat_the_attribution(
+    reported: tuple[Material, str],
+) -> None:
+    rows = reported[0].evaluation.rows
+    assert {"hit_rate_100", "ndcg_100"} <= set(rows["score"])
+    assert not {"hit_rate_100", "hit_rate_150", "rc_top_3", "ndcg_100"} & set(rows["severity"])
+    assert "average_precision" in rows["severity"]
+    assert re.search(r"calibration stretch \(in sample\): \d", reported[1])
+
+
+@pytest.mark.slow
 def test_without_labels_the_report_says_what_could_not_be_measured(bundle: Bundle) -> None:
     tests = [series_like(entity, 400, seed=2) for entity in ENTITIES]
     text = write_report(material(bundle, tests, [])).read_text()

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from service.settings import Settings
 from service.web.app import create_app
-from tests.web.serving import serving, settings_for
+from tests.web.serving import HOME, serving, settings_for
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +18,14 @@ def settings(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         max_body_bytes=100_000,
         max_points_per_request=50,
         metrics_entities=3,
+        max_future_seconds=10**10,  # any time that can be written may come
     )
 
 
 @pytest.fixture(scope="session")
 def client(settings: Settings) -> Iterator[TestClient]:
     """The real application on an embedded Valkey, spoken to without a socket."""
-    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+    with TestClient(create_app(settings), base_url=HOME) as client:
         yield client
 
 

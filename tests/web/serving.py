@@ -6,16 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from service.settings import Settings
 from service.web.app import create_app
 from service.web.server import server
 
+HOME: Final = "http://127.0.0.1"  # a service without keys answers to names of the loopback only
+
 
 def settings_for(bundle_folder: Path, data_directory: Path, **chosen: Any) -> Settings:
     """Settings of a small service on an embedded Valkey."""
     chosen = {"default_bundle": "tiny", "durability": "everysec", "port": 0, **chosen}
+    chosen = {"drain_seconds": 0, **chosen}
     return Settings(bundles=bundle_folder, data_directory=data_directory, **chosen)
 
 

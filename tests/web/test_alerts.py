@@ -102,6 +102,13 @@ def test_an_entity_that_cannot_be_is_refused(port: int) -> None:
         assert close_of(refused) == (4400, "bad_input")
 
 
+@pytest.mark.parametrize("query", ["?since=earliest", "?entity=a&rows=3"])
+def test_a_parameter_that_we_do_not_know_is_refused(port: int, query: str) -> None:
+    """A cursor under a wrong name would mean `from now on`, and lose alerts."""
+    with connect(url(port, query)) as refused:
+        assert close_of(refused) == (4400, "bad_input")
+
+
 def test_what_a_subscriber_says_is_ignored_and_bounded(port: int) -> None:
     with connect(url(port)) as talker:
         for _ in range(200):
@@ -151,7 +158,7 @@ def deaf(port: int, query: str = "") -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     connection.connect(("127.0.0.1", port))
     handshake = (
-        f"GET /v1/alerts{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"GET /v1/alerts{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )

@@ -13,11 +13,11 @@ from service.errors import (
 )
 from service.settings import Settings
 from service.web.app import create_app
-from tests.web.serving import settings_for
+from tests.web.serving import HOME, settings_for
 
 
 def start(settings: Settings) -> None:
-    with TestClient(create_app(settings)):
+    with TestClient(create_app(settings), base_url=HOME):
         pass
 
 
@@ -72,8 +72,8 @@ def test_a_service_that_stopped_may_start_again_on_its_data(
 ) -> None:
     settings = settings_for(bundle_folder, tmp_path)
     point = {"entity": "alpha", "timestamp_ms": 1, "values": [0, 0, 0, 0]}
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url=HOME) as client:
         first = client.post("/v1/points", json={"points": [point]}).json()["verdicts"]
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url=HOME) as client:
         again = client.post("/v1/points", json={"points": [point]}).json()["verdicts"]
     assert again == [{**first[0], "status": "duplicate"}]

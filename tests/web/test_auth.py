@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,11 +120,69 @@ def test_the_websocket_wants_a_key_and_an_origin_of_ours(locked: Settings) -> No
         ):
             assert refused(url, origin=origin, headers=key) == 403
         for known in (f"http://127.0.0.1:{port}", "https://panel.example", None):
-            with open_socket(url, origin=known, headers=key) as socket:
-                assert "heartbeat" in str(socket.recv(5))
+            with open_socket(url, origin=known, headers=key) as alerts:
+                assert "heartbeat" in str(alerts.recv(5))
         offer = [SUBPROTOCOL, f"{KEY_SUBPROTOCOL}{KEYS[1]}"]
-        with open_socket(url, offer=offer) as socket:
-            assert socket.subprotocol == SUBPROTOCOL
+        with open_socket(url, offer=offer) as alerts:
+            assert alerts.subprotocol == SUBPROTOCOL
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "127.0.0.1@evil.example",
+        "evil.example@127.0.0.1",
+        "192.168.1.7",
+        "0.0.0.0",
+        "[::2]",
+        "[::1",
+        "::1",
+        "127.0.0.1:x",
+        "127.0.0.1, evil.example",
+        "",
+    ],
+)
+def test_without_keys_a_name_that_somebody_else_gave_us_is_refused(
+    client: TestClient, host: str
+) -> None:
+    """Else a web page could have its own name lead here, and read everything."""
+    for path in ("/livez", "/readyz", "/metrics", "/v1/models", "/nothing"):
+        answer = client.get(path, headers={"host": host})
+        assert (answer.status_code, answer.json()["code"]) == (403, "host_refused")
+        assert "evil" not in answer.text
+    assert client.post("/v1/points", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:8080", "127.0.0.1:1", "127.8.8.8", "[::1]", "[::1]:8080"]
+)
+def test_names_of_the_loopback_are_ours(client: TestClient, host: str) -> None:
+    assert client.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+def test_two_names_are_none(client: TestClient) -> None:
+    headers = [("host", "127.0.0.1"), ("host", "evil.example")]
+    assert client.get("/livez", headers=headers).status_code == 403
+
+
+def test_with_keys_any_name_will_do(locked: Settings) -> None:
+    client = TestClient(create_app(locked), base_url="http://service.example")
+    assert client.get("/livez").status_code == 200
+
+
+def test_the_websocket_refuses_a_name_that_somebody_else_gave_us(port: int) -> None:
+    evil = f"evil.example:{port}"
+    with (
+        socket.create_connection(("127.0.0.1", port)) as wire,
+        pytest.raises(InvalidStatus) as refusal,
+    ):
+        connect(f"ws://{evil}/v1/alerts", sock=wire, origin=Origin(f"http://{evil}"))
+    assert refusal.value.response.status_code == 403
+    assert b"host_refused" in (refusal.value.response.body or b"")
 
 
 def test_without_keys_the_origin_still_counts(port: int) -> None:

@@ -23,8 +23,8 @@ def padded(count: int) -> bytes:
 
 
 def head(more: str) -> bytes:
-    lines = f"POST /v1/points HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}\r\n"
-    return lines.encode()
+    lines = "POST /v1/points HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{lines}{more}\r\n".encode()
 
 
 def problem_of(answer: bytes) -> dict[str, object]:

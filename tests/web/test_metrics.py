@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from service.web.app import create_app
 from tests.web.hostile import body
-from tests.web.serving import settings_for
+from tests.web.serving import HOME, settings_for
 from tests.web.test_points import JSON, rows
 
 
@@ -45,7 +45,7 @@ def test_points_are_counted_by_what_became_of_them(client: TestClient) -> None:
 
 
 def test_anomalies_and_alerts_are_counted_once(bundle_folder: Path, tmp_path: Path) -> None:
-    with TestClient(create_app(settings_for(bundle_folder, tmp_path))) as client:
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
         points = rows("alpha", 40)
         for dimension in range(4):
             points[30]["values"][dimension] += 50.0 * (-1) ** dimension
@@ -99,9 +99,18 @@ def test_every_stage_of_the_path_of_a_point_is_timed(client: TestClient) -> None
     }
 
 
+def test_a_stage_that_fails_is_timed_too(client: TestClient) -> None:
+    before, _, after = (
+        value(client.get("/metrics").text, "gaugewatch_stage_seconds_count", stage="decode"),
+        client.post("/v1/points", content=b"{", headers=JSON),
+        value(client.get("/metrics").text, "gaugewatch_stage_seconds_count", stage="decode"),
+    )
+    assert after - before == 1
+
+
 def test_names_that_need_escapes_do_not_break_the_page(bundle_folder: Path, tmp_path: Path) -> None:
     names = ['quote"d', "back\\slash", "{brace}=~", "ünïcödé 🙂"]
-    with TestClient(create_app(settings_for(bundle_folder, tmp_path))) as client:
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
         for name in names:
             client.post("/v1/points", json={"points": rows(name, 6)})
         page = client.get("/metrics").text

@@ -1,9 +1,12 @@
 import json
+import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from service.errors import BadPoints
 from service.settings import Settings
 from service.stream.messages import Point
 from service.web.points import decode
@@ -187,6 +190,25 @@ def test_too_many_points_are_refused_and_the_limit_is_not(client: TestClient, fo
 
 def test_a_body_of_line_ends_is_not_split(client: TestClient) -> None:
     assert post(client, b"\n" * 99_000, LINES).json()["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_times_in_the_future_are_refused_for_they_would_shut_out_the_present(seconds: int) -> None:
+    chosen, now_ms = Settings(max_future_seconds=seconds), time.time_ns() // 10**6
+    present = body(timestamp_ms=str(now_ms + 1000 * seconds))
+    assert decode(present, is_lines=False, settings=chosen)
+    future = body(timestamp_ms=str(now_ms + 1000 * seconds + 60_000))
+    with pytest.raises(BadPoints) as refusal:
+        decode(future, is_lines=False, settings=chosen)
+    assert [fault["code"] for fault in refusal.value.errors] == ["timestamp_in_future"]
+
+
+def test_a_day_ahead_is_the_limit_unless_another_is_set() -> None:
+    day_ms = 86_400_000
+    for ahead_ms, is_refused in ((day_ms - 60_000, False), (day_ms + 60_000, True)):
+        content = body(timestamp_ms=str(time.time_ns() // 10**6 + ahead_ms))
+        with pytest.raises(BadPoints) if is_refused else nullcontext():
+            decode(content, is_lines=False, settings=Settings())
 
 
 def test_the_longest_name_and_the_last_time_are_accepted(client: TestClient) -> None:

@@ -8,11 +8,12 @@ from starlette.testclient import TestClient
 
 from service.settings import Settings
 from service.stream.embedded import EmbeddedValkey
+from service.stream.keys import alert_count_key, alert_stream_key
 from service.web.app import create_app
 from service.web.readiness import FRESH_SECONDS
 from tests.builders import DIMENSIONS, NEED
 from tests.web.hostile import body
-from tests.web.serving import settings_for
+from tests.web.serving import HOME, settings_for
 from tests.web.test_points import JSON, rows
 
 
@@ -45,6 +46,8 @@ def test_an_entity_shows_its_newest_points(client: TestClient) -> None:
         ("/v1/entities/a?rows=<b>", 422, "bad_input"),
         ("/v1/entities/a?rows=" + 5001 * "9", 422, "bad_input"),
         ("/v1/entities/a?rows=NaN", 422, "bad_input"),
+        ("/v1/entities/a?row=3", 422, "bad_input"),
+        ("/v1/entities/a?<b>=3", 422, "bad_input"),
         ("/nothing", 404, "not_found"),
         ("/v1/points/", 404, "not_found"),
         ("/docs", 404, "not_found"),
@@ -77,7 +80,7 @@ def test_the_budget_of_the_settings_overrules_the_bundle(
     bundle_folder: Path, tmp_path: Path
 ) -> None:
     settings = settings_for(bundle_folder, tmp_path, false_alarm_budget=0.25)
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url=HOME) as client:
         assert client.get("/v1/models").json()[0]["false_alarm_budget"] == 0.25
         assert b'gaugewatch_false_alarm_budget{model="tiny/' in client.get("/metrics").content
 
@@ -88,7 +91,7 @@ def test_without_redis_we_live_are_not_ready_and_say_when_to_retry(
 ) -> None:
     with EmbeddedValkey(tmp_path / "valkey", durability="everysec") as valkey:
         settings = settings_for(bundle_folder, tmp_path, redis_url=valkey.url)
-        with TestClient(create_app(settings)) as client:
+        with TestClient(create_app(settings), base_url=HOME) as client:
             assert client.get("/readyz").json() == {"status": "ready", "reasons": []}
             valkey.stop()
             answer = client.post("/v1/points", content=body(), headers=JSON)
@@ -105,6 +108,32 @@ def test_without_redis_we_live_are_not_ready_and_say_when_to_retry(
                 assert again.status_code == 200
 
 
+def test_a_feed_that_cannot_read_is_a_reason_not_to_be_ready(
+    bundle_folder: Path, tmp_path: Path, redis_url: str
+) -> None:
+    settings = settings_for(bundle_folder, tmp_path, redis_url=redis_url, shards=1)
+    with (
+        TestClient(create_app(settings), base_url=HOME) as client,
+        Redis.from_url(redis_url) as redis,
+    ):
+        redis.set(alert_count_key(0), b"garbage")
+        redis.xadd(alert_stream_key(0), {"entity": "e", "alert": "{}"}, id="1-0")
+        reasons = until_status(client, 503)
+        assert reasons == ["the alert feed cannot read"]
+        redis.set(alert_count_key(0), 1)
+        assert until_status(client, 200) == []
+
+
+def until_status(client: TestClient, status: int) -> list[str]:
+    for _ in range(1_000):
+        answer = client.get("/readyz")
+        if answer.status_code == status:
+            reasons: list[str] = answer.json()["reasons"]
+            return reasons
+        time.sleep(0.01)
+    pytest.fail(f"expected {status} of /readyz")
+
+
 def test_an_unexpected_error_says_nothing_of_us(settings: Settings) -> None:
     app = create_app(settings)
 
@@ -112,7 +141,7 @@ def test_an_unexpected_error_says_nothing_of_us(settings: Settings) -> None:
         raise ZeroDivisionError("a secret of ours")
 
     app.add_api_route("/fails", fails)
-    client = TestClient(app, raise_server_exceptions=False)
+    client = TestClient(app, base_url=HOME, raise_server_exceptions=False)
     answer = client.get("/fails")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -126,7 +155,7 @@ def test_answers_hold_no_number_that_json_has_not(client: TestClient) -> None:
 
 def test_redis_is_really_asked(bundle_folder: Path, tmp_path: Path, redis_url: str) -> None:
     settings = settings_for(bundle_folder, tmp_path, redis_url=redis_url)
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url=HOME) as client:
         client.post("/v1/points", content=body(entity='"kept"'), headers=JSON)
         with Redis.from_url(redis_url) as redis:
             assert any(b"kept" in key for key in redis.scan_iter())

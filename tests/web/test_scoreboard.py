@@ -62,7 +62,28 @@ def test_a_flood_of_names_is_bounded_and_idle_ones_make_room() -> None:
     for number in range(1_000):
         scores.note(verdict(f"e{number}", 1.0), 0.0)
     shown, left_out = scores.leading(0.0)
-    assert (len(shown), left_out) == (3, 0)
+    assert (len(shown), left_out) == (3, 3), "counted up to as many as there may be"
     scores.note(verdict("late", 1.0), IDLE_SECONDS + 1)
     shown, _ = scores.leading(IDLE_SECONDS + 1)
     assert [standing.entity for standing in shown] == ["late"]
+
+
+def test_who_did_not_fit_is_counted_until_it_is_idle_or_fits() -> None:
+    scores = board(shown=1, max_entities=2)
+    for name in "abcdc":
+        scores.note(verdict(name, 1.0), 0.0)
+    assert scores.leading(0.0)[1] == 3
+    scores.note(verdict("c", 1.0), IDLE_SECONDS + 1)
+    assert scores.leading(IDLE_SECONDS + 1)[1] == 0, "c has room now, d is idle"
+
+
+def test_a_full_board_looks_for_idle_entities_once_a_second() -> None:
+    """Each look goes over all of them."""
+    scores = board(max_entities=1)
+    scores.note(verdict("a", 1.0), 0.0)
+    for now_seconds in (IDLE_SECONDS - 0.4, IDLE_SECONDS + 0.1):
+        scores.note(verdict("b", 1.0), now_seconds)
+    assert scores.leading(IDLE_SECONDS + 0.1) == ([], 1), "a was idle, but nobody had looked"
+    scores.note(verdict("b", 1.0), IDLE_SECONDS + 0.2)
+    (standing,), left_out = scores.leading(IDLE_SECONDS + 0.2)
+    assert (standing.entity, left_out) == ("b", 0)

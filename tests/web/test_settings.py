@@ -62,6 +62,16 @@ def test_a_bad_value_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -
         read_settings()
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "inf", "-inf", "nan"])
+@pytest.mark.parametrize("name", ["FALSE_ALARM_BUDGET", "SHUTDOWN_SECONDS"])
+def test_numbers_are_finite_and_more_than_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, number: str
+) -> None:
+    monkeypatch.setenv(f"GAUGEWATCH_{name}", number)
+    with pytest.raises(SettingInvalid, match=name):
+        read_settings()
+
+
 @pytest.mark.parametrize("keys", ["short", f"{KEY},short", "with a space in it", "sl/ash" * 5])
 def test_weak_keys_are_refused_and_never_shown(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("GAUGEWATCH_API_KEYS", keys)
