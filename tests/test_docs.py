@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from benchmarks import figures
 from service.cli import app as service_cli
 from service.errors import GaugewatchError
 from service.settings import Settings
@@ -185,3 +186,9 @@ def test_words_are_plain(page: str) -> None:
 def test_every_place_for_figures_is_closed(page: str) -> None:
     opened = re.findall(r"<!-- figures:\w+ -->", TEXTS[page])
     assert len(opened) == TEXTS[page].count("<!-- /figures -->")
+
+
+@pytest.mark.parametrize("page", figures.PAGES, ids=str)
+def test_the_figures_are_those_of_manifests_and_benchmark(page: Path) -> None:
+    text = (ROOT / page).read_text()
+    assert figures.filled(text) == text, "run python -m benchmarks.figures"
