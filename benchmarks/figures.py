@@ -73,7 +73,7 @@ def _bench() -> Iterator[str]:
         "service. The naive service keeps a Redis list per entity and runs the whole window again."
     )
     yield ""
-    yield "| persistence | requests | Gaugewatch | naive | ratio per CPU-second | p50 / p99 ms, ours |"
+    yield "| persistence | requests | Gaugewatch | naive | ratio per CPU-s | p50 / p99 ms, ours |"
     yield "|---|---|---:|---:|---:|---:|"
     for one in result["summary"]:
         ours, naive = one["gaugewatch"], one["naive"]
