@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 ARGS ?=
 DATA ?= ../shared/data
-FIT = $(BIN)/gaugewatch-trainer fit --model gru_vae --preset small --output exported_models \
+FIT = $(BIN)/gaugewatch-trainer fit --preset small --output exported_models \
   --period-seconds 60 --seed 0 --untrained
 DEBIAN := redis-server prometheus
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: install demo test test-fast check format bench bundles clean
+.PHONY: install demo test test-fast check format bench detection bundles clean
 
 install: $(VENV)/.service              ## the service alone, without torch
 demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
@@ -32,6 +32,10 @@ format: $(VENV)/.everything            ## format and fix what can be fixed
 	$(BIN)/ruff check --fix
 bench: $(VENV)/.everything system-packages  ## points per second beside a naive service
 	$(BIN)/python -m benchmarks.ingest $(ARGS)
+detection: $(VENV)/.everything         ## how well anomalies are found; DATA holds the data sets; takes hours, goes on where it stopped
+	$(BIN)/gaugewatch-trainer benchmark --data $(DATA) --output benchmark $(ARGS)
+	$(BIN)/python -m benchmarks.detection --from benchmark
+	$(BIN)/python -m benchmarks.figures
 bundles: $(VENV)/.everything           ## train the shipped bundles again; DATA holds the SMD files
 	$(BIN)/gaugewatch simulate --output build/fleet --entities 8 --train-points 10080 \
 	  --test-points 2880 --faults-per-entity 7 --seed 1

@@ -1,8 +1,9 @@
-"""Fills the tables of README and docs from the shipped manifests and the last `make bench`.
+"""Fills the tables and pictures of README and docs from the results in the repository.
 
     python -m benchmarks.figures
 
-Each table stands between `<!-- figures:NAME -->` and `<!-- /figures -->`.
+Results come from `make bench` and `make detection`. Each table stands between
+`<!-- figures:NAME -->` and `<!-- /figures -->`; `picture-NAME` shows a picture, if there is one.
 """
 
 import json
@@ -10,24 +11,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.detection import PICTURES, SHOWN
+from benchmarks.tables import TABLES
+
 PAGES = (Path("README.md"), Path("docs/detection.md"))
 BENCH = Path("benchmarks/results/ingest.json")
-BUNDLES = ("smd-machine-1-6", "smd-machine-2-1")
-ROWS = {
-    "score": "**Gaugewatch**",
-    "untrained": "untrained network",
-    "pca": "PCA",
-    "input": "input itself",
-    "random": "random",
-}
-MEASURES = {
-    "average_precision": "average precision",
-    "vus_pr": "VUS-PR",
-    "hit_rate_150": "HitRate@150",
-    "composite_f1": "composite F1",
-    "event_recall": "events found",
-    "false_episodes_per_day": "false episodes/day",
-}
+PLACE = re.compile(r"<!-- figures:([\w-]+) -->.*?<!-- /figures -->", re.DOTALL)
 
 
 def main() -> None:
@@ -38,30 +27,26 @@ def main() -> None:
 
 def filled(text: str) -> str:
     """The text with its tables up to date."""
-    tables = {"smd": _smd, "bench": _bench}
 
-    def table(match: re.Match[str]) -> str:
-        lines = "\n".join(tables[match[1]]())
+    def place(match: re.Match[str]) -> str:
+        lines = "\n".join(_lines(match[1]))
         return f"<!-- figures:{match[1]} -->\n{lines}\n<!-- /figures -->"
 
-    return re.sub(r"<!-- figures:(\w+) -->.*?<!-- /figures -->", table, text, flags=re.DOTALL)
+    return PLACE.sub(place, text)
 
 
-def _smd() -> Iterator[str]:
-    for name in BUNDLES:
-        version = Path("exported_models", name, "current").read_text().strip()
-        manifest = Path("exported_models", name, version, "bundle.json").read_text()
-        metrics = json.loads(manifest)["metrics"]
-        yield f"| {name.removeprefix('smd-')} | {' | '.join(MEASURES.values())} |"
-        yield f"|---|{'---:|' * len(MEASURES)}"
-        for row, title in ROWS.items():
-            cells = (_figure(metrics[row].get(measure)) for measure in MEASURES)
-            yield f"| {title} | {' | '.join(cells)} |"
-        yield ""
+def _lines(name: str) -> Iterator[str]:
+    if name == "bench":
+        return _bench()
+    if name.startswith("picture-"):
+        return _picture(name.removeprefix("picture-"))
+    return TABLES[name]()
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _picture(name: str) -> Iterator[str]:
+    """As a page in docs shows it; nothing where the benchmark had no numbers for it."""
+    if (SHOWN / f"{name}.png").is_file():
+        yield f"![{PICTURES[name]}]({SHOWN.name}/{name}.png)"
 
 
 def _bench() -> Iterator[str]:

@@ -1,15 +1,15 @@
-"""How the views, the cap and the default budget were chosen: the tables of docs/detection.md.
+"""How views are combined: the tables of docs/detection-notes.md that a fitted bundle can answer.
 
     python -m benchmarks.views [--data ../shared/data]
 
-Fits the preset `small` to the tuning machines of SMD (kept in build/tuning), observes every view of
-interest once, and combines them. Labels are read only to judge; one seed.
+Fits the default to the tuning machines of SMD (kept in build/views), observes every view once, and
+combines them in several ways. Labels are read only to judge; one seed.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -17,140 +17,123 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.scoring.bundle import Bundle, load_bundle
-from service.scoring.manifest import View
-from service.scoring.normaliser import (
-    CAP,
-    CONSTANT_CAP,
-    LN_2,
-    Normaliser,
-    aggregate,
-    normal_surprisal,
-    starting_age,
-)
-from service.scoring.series import Series, read_series
+from benchmarks.tuning import Combine, Machine, observed
+from service.scoring.combine import HALF_LIVES_POINTS, combined, remember, sustained
+from service.scoring.normaliser import CAP, LN_2
 from service.scoring.tail import fit_tail, surprisal, threshold_surprisal
-from trainer.build import build_bundle
 from trainer.calibrate import fit_kappa
-from trainer.config import preset
-from trainer.fit import fit
-from trainer.measures import (
-    average_precision,
-    composite_f1,
-    event_recall,
-    false_episodes,
-    hit_rate,
-    vus_pr,
-)
-from trainer.observe import FloatArray, Observed, Stretch, observe
+from trainer.measures.attribution import hit_rate
+from trainer.measures.decisions import composite_f1, event_recall, false_episodes
+from trainer.measures.ranking import average_precision, vus_pr
+from trainer.observe import FloatArray
 
 MACHINES = ("machine-1-6", "machine-2-1", "machine-3-4")
 CAPS = (np.inf, 1e4, 1e3, 3e2)
-BUDGETS = (1.0, 2.0, 3.0, 5.0)
-DECIDING = {"all views": {"score", "severity", "both"}, "views that decide": {"score", "both"}}
+BUDGETS = (1.0, 2.0, 2.5, 3.0, 5.0)
 POINTS_PER_DAY = 1440
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Surprisal (time, view, dimension) on the calibration stretch and on the test half."""
+def _mean(levels: FloatArray, weights: FloatArray) -> FloatArray:
+    return np.asarray((levels * weights).mean(axis=1))
 
-    views: tuple[View, ...]
-    calibration: FloatArray
-    test: FloatArray
-    series: Series
 
-    def levels(self, cap: float, *roles: str) -> tuple[FloatArray, FloatArray]:
-        """Mean -ln p of the views of these roles, on both stretches."""
-        chosen = [v for v, view in enumerate(self.views) if view.role in roles]
-        pairs = [self._level(v, cap) for v in chosen]
-        return np.mean([one for one, _ in pairs], axis=0), np.mean([o for _, o in pairs], axis=0)
+def _largest(levels: FloatArray, weights: FloatArray) -> FloatArray:
+    return np.asarray((levels * weights).max(axis=1))
 
-    def _level(self, v: int, cap: float) -> tuple[FloatArray, FloatArray]:
-        held_out, later = (
-            aggregate(np.minimum(nats[:, v], np.float32(cap)), self.views[v])
-            for nats in (self.calibration, self.test)
-        )
-        tail = fit_tail(held_out)
-        return (
-            surprisal(held_out, tail.knots[None], tail.constants[None]),
-            surprisal(later, tail.knots[None], tail.constants[None]),
-        )
+
+COMBINATIONS: Mapping[str, Combine] = MappingProxyType(
+    {"mean": _mean, "power mean of order 4": combined, "largest": _largest}
+)
 
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder that holds SMD/.")] = Path("../shared/data"),
     bundles: Annotated[Path, typer.Option(help="Where fitted bundles are kept.")] = Path(
-        "build/tuning"
+        "build/views"
     ),
 ) -> None:
     """Print the tables."""
     data = Path(os.environ.get("GAUGEWATCH_DATA", data))
-    machines = [_observed(data / "SMD" / f"{name}.npz", bundles) for name in MACHINES]
+    machines = [observed(data / "SMD" / f"{name}.npz", bundles) for name in MACHINES]
     console = Console()
-    caps = Table("cap, nats", "VUS-PR of severity", "average precision")
-    for cap in CAPS:
-        caps.add_row(f"{cap:g}", *_mean([_ranking(one, cap) for one in machines]))
-    console.print(caps)
-    budgets = Table("budget", "composite F1", "events found", "false episodes per day")
-    for budget in BUDGETS:
-        budgets.add_row(f"{budget:g}", *_mean([_alarm(one, budget) for one in machines]))
-    console.print(budgets)
-    blame = Table("contributions from", "HitRate@100", "HitRate@150")
-    for name, roles in DECIDING.items():
-        blame.add_row(
-            name,
-            *_mean([[_hits(one, roles, percent) for percent in (100, 150)] for one in machines]),
+    for table in (_members, _combinations, _caps, _budgets, _blame):
+        console.print(table(machines))
+
+
+def _members(machines: Sequence[Machine]) -> Table:
+    table = Table("view alone, present value", "VUS-PR", "average precision")
+    for v, view in enumerate(machines[0].views):
+        table.add_row(view.member, *_means([_ranking(one, one.level(v)[1]) for one in machines]))
+    return table
+
+
+def _combinations(machines: Sequence[Machine]) -> Table:
+    table = Table("severity", "VUS-PR", "average precision")
+    for name, combine in COMBINATIONS.items():
+        now = [one.combined("severity", combine=combine)[1] for one in machines]
+        pairs = list(zip(machines, now, strict=True))
+        present = [_ranking(one, levels) for one, levels in pairs]
+        table.add_row(f"{name}, present value", *_means(present))
+        table.add_row(
+            f"{name}, what lasts", *_means([_ranking(one, _lasting(level)) for one, level in pairs])
         )
-    console.print(blame)
+    return table
 
 
-def _mean(rows: Sequence[Sequence[float]]) -> list[str]:
+def _caps(machines: Sequence[Machine]) -> Table:
+    table = Table("cap, nats", "VUS-PR of severity", "average precision")
+    for cap in CAPS:
+        figures = [
+            _ranking(one, _lasting(one.combined("severity", cap=cap)[1])) for one in machines
+        ]
+        table.add_row(f"{cap:g}", *_means(figures))
+    return table
+
+
+def _budgets(machines: Sequence[Machine]) -> Table:
+    table = Table("budget", "composite F1", "events found", "false episodes per day")
+    for budget in BUDGETS:
+        table.add_row(f"{budget:g}", *_means([_alarm(one, budget) for one in machines]))
+    return table
+
+
+def _blame(machines: Sequence[Machine]) -> Table:
+    table = Table("contributions from", "HitRate@100", "HitRate@150")
+    sources = {
+        "views that decide": [one.of("score") for one in machines],
+        "all views": [list(range(len(one.views))) for one in machines],
+    }
+    for name, chosen in sources.items():
+        pairs = zip(machines, chosen, strict=True)
+        figures = [[_hits(one, views, percent) for percent in (100, 150)] for one, views in pairs]
+        table.add_row(name, *_means(figures))
+    return table
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[str]:
     """The mean over machines of each figure."""
     return [f"{figure:.3f}" for figure in np.mean(rows, axis=0)]
 
 
-def _observed(path: Path, bundles: Path) -> Machine:
-    train, test = read_series(path, part="train"), read_series(path)
-    if not (bundles / path.stem / "current").is_file():
-        build_bundle(fit([train], preset("small")), bundles, name=path.stem, period_seconds=60.0)
-    bundle = load_bundle(bundles / path.stem)
-    center, warm_up = bundle.calibration.center[1], bundle.manifest.memory_horizon
-    first = len(train.values) - round(0.3 * len(train.values)) - warm_up
-    stretches = [
-        Stretch(1, warm, (values - center).astype(np.float32), np.isnan(values))
-        for values, warm in ((train.values[first:], warm_up), (test.values, 0))
-    ]
-    calibration, later = (_surprisal(bundle, one) for one in observe(bundle, stretches))
-    return Machine(bundle.manifest.views, calibration, later, test)
+def _lasting(levels: FloatArray) -> FloatArray:
+    """Severity (time,) of levels (time,) of one entity."""
+    recent, severity = np.zeros((1, len(HALF_LIVES_POINTS))), np.empty_like(levels)
+    for time, level in enumerate(levels[:, None]):
+        recent = remember(recent, level)
+        severity[time] = sustained(recent, level)[0]
+    return severity
 
 
-def _surprisal(bundle: Bundle, observed: Observed) -> FloatArray:
-    """Without the cap, but for the dimensions that never moved in training."""
-    normaliser = Normaliser(bundle.manifest)
-    state = bundle.calibration.seed[[1]].astype(np.float32)
-    age, closed = starting_age(np.array([1])), np.zeros(1, bool)
-    nats = []
-    for error, is_missing in zip(observed.errors, observed.is_missing, strict=True):
-        deviations = normaliser.deviations(state, error[None])
-        nats.append(normal_surprisal(deviations)[0])
-        state = normaliser.learn(
-            state, deviations, age=age, is_open=closed, is_missing=is_missing[None]
-        )
-    constant = np.where(bundle.calibration.is_constant[1], CONSTANT_CAP, np.inf)
-    return np.asarray(np.minimum(np.stack(nats), constant), np.float32)
-
-
-def _ranking(machine: Machine, cap: float) -> tuple[float, float]:
-    """VUS-PR and average precision of severity."""
-    label, severity = machine.series.label, machine.levels(cap, "severity", "both")[1]
+def _ranking(machine: Machine, ranking: FloatArray) -> tuple[float, float]:
+    """VUS-PR and average precision of a ranking of the test half (time,)."""
+    label = machine.series.label
     assert label is not None
-    return vus_pr(label, severity), average_precision(label, severity)
+    return vus_pr(label, ranking), average_precision(label, ranking)
 
 
 def _alarm(machine: Machine, budget: float) -> tuple[float, float, float]:
     """Composite F1, events found and false episodes per day at the label-free threshold."""
-    held_out, later = machine.levels(CAP, "score", "both")
+    held_out, later = machine.combined("score")
     tail, label = fit_tail(held_out), machine.series.label
     assert label is not None
     kappa = fit_kappa(held_out, budget=budget, period_seconds=60.0)
@@ -164,16 +147,15 @@ def _alarm(machine: Machine, budget: float) -> tuple[float, float, float]:
     )
 
 
-def _hits(machine: Machine, roles: set[str], percent: int) -> float:
-    """HitRate of the excess summed over the views of these roles."""
+def _hits(machine: Machine, views: Sequence[int], percent: int) -> float:
+    """HitRate of the excess summed over these views."""
     blame = np.zeros_like(machine.test[:, 0], dtype=np.float64)
-    for v, view in enumerate(machine.views):
-        if view.role in roles:
-            held_out, later = (
-                np.maximum(np.minimum(nats[:, v], np.float32(CAP)) - LN_2, 0.0)
-                for nats in (machine.calibration, machine.test)
-            )
-            blame += later / max(float(np.quantile(held_out.sum(axis=1), 0.99)), LN_2)
+    for v in views:
+        held_out, later = (
+            np.maximum(np.minimum(nats[:, v], np.float32(CAP)) - LN_2, 0.0)
+            for nats in (machine.calibration, machine.test)
+        )
+        blame += later / max(float(np.quantile(held_out.sum(axis=1), 0.99)), LN_2)
     rates = [
         hit_rate(blame[one.start : one.end + 1].mean(axis=0), one.dimensions, percent=percent)
         for one in machine.series.segments

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from service.scoring.bundle import (
     Bundle,
@@ -13,23 +12,33 @@ from service.scoring.bundle import (
     File,
     Manifest,
     StateTensor,
+    View,
     load_bundle,
     sha256_of,
     write_calibration,
     write_manifest,
 )
 from service.scoring.series import Series
-from trainer.calibrate import calibrate, default_views
+from tests.tiny_graphs import LOADING, MEMBERS, WINDOW_LENGTH, step_graph, window_graph
+from trainer.calibrate import calibrate
 from trainer.observe import Stretch
 from trainer.windows import impute
 
 DIMENSIONS = ("a", "b", "c", "d")
 ENTITIES = ("alpha", "beta")
-NEED = 4
+NEED = WINDOW_LENGTH  # its memory horizon
 START_MS = 1_750_000_000_000
 PERIOD_MS = 60_000
-_LOADING = np.array([1.0, 0.8, 0.5, 0.2])
-_SPREAD = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.5, 0.5, 0.5, 0.5]], np.float32)
+_LARGEST = {"aggregation": "top_mean", "floor": 2e-2, "half_life_points": 250.0, "power": "abs"}
+_SUM = {"aggregation": "sum_sqrt", "floor": 1e-3, "half_life_points": 250.0, "power": "square"}
+VIEWS = tuple(
+    View.model_validate(view)  # every role, and weights that differ
+    for view in (
+        {"member": "persistence", "role": "score", **_LARGEST},
+        {"member": "mean_of_all", "role": "both", "weight": 1.2, **_LARGEST},
+        {"member": "mean_of_all", "role": "severity", "weight": 0.8, **_SUM},
+    )
+)
 
 
 def values_like(entity: str, count: int, *, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -38,7 +47,7 @@ def values_like(entity: str, count: int, *, seed: int = 0) -> npt.NDArray[np.flo
     load = np.sin(np.arange(count) / 20.0) + 0.2 * generator.normal(size=count)
     noise = 0.1 * generator.normal(size=(count, 4))
     level = 10.0 if entity == "beta" else 0.0
-    values: npt.NDArray[np.float64] = level + load[:, None] * _LOADING + noise
+    values: npt.NDArray[np.float64] = level + load[:, None] * LOADING + noise
     return values
 
 
@@ -58,8 +67,8 @@ def tiny_bundle(root: Path) -> Path:
     """A folder of bundles holding `tiny`: two entities, four dimensions, two members."""
     folder = root / "tiny" / "draft"
     folder.mkdir(parents=True)
-    onnx.save(_step_graph(), folder / "step.onnx")
-    onnx.save(_window_graph(), folder / "window.onnx")
+    onnx.save(step_graph(), folder / "step.onnx")
+    onnx.save(window_graph(), folder / "window.onnx")
     manifest = _manifest(folder)
     rows = len(ENTITIES) + 1
     draft = Bundle(folder, manifest, _neutral_calibration(manifest, rows))
@@ -89,22 +98,21 @@ def loaded_tiny_bundle(root: Path) -> Bundle:
 
 
 def _manifest(folder: Path) -> Manifest:
-    members = ("persistence", "mean_of_all")
     return Manifest(
         name="tiny",
         model="tiny",
         dimensions=DIMENSIONS,
         entities=ENTITIES,
         period_seconds=PERIOD_MS / 1000,
-        window_length=NEED,
+        window_length=WINDOW_LENGTH,
         memory_horizon=NEED,
         is_horizon_reached=True,
-        members=members,
+        members=MEMBERS,
         state=(StateTensor(name="previous", shape=(len(DIMENSIONS),)),),
         step=File(file="step.onnx", sha256=sha256_of(folder / "step.onnx")),
         window=File(file="window.onnx", sha256=sha256_of(folder / "window.onnx")),
         calibration=File(file="calibration.npz", sha256="0" * 64),
-        views=tuple(default_views(members, dimensions=len(DIMENSIONS), train_points=2000)),
+        views=VIEWS,
         default_budget=5.0,
         supported_p=1 / 600,
         parity={},
@@ -126,75 +134,3 @@ def _neutral_calibration(manifest: Manifest, rows: int) -> Calibration:
         kappa=np.ones(rows),
         is_constant=np.zeros((rows, dimensions), bool),
     )
-
-
-def _judging_nodes() -> list[onnx.NodeProto]:
-    """From `now` and `before` (batch, dimension) to error, expected and scale."""
-    return [
-        helper.make_node("Gather", ["spread", "entity_index"], ["scale_raw"], axis=0),
-        helper.make_node("Div", ["now", "scale_raw"], ["scaled"]),
-        helper.make_node("Sub", ["now", "before"], ["step"]),
-        helper.make_node("Div", ["step", "scale_raw"], ["step_scaled"]),
-        helper.make_node("Abs", ["step_scaled"], ["persistence"]),
-        helper.make_node("MatMul", ["scaled", "mixing"], ["mixed"]),
-        helper.make_node("Sub", ["scaled", "mixed"], ["unmixed"]),
-        helper.make_node("Abs", ["unmixed"], ["mean_of_all"]),
-        helper.make_node("Unsqueeze", ["persistence", "axis"], ["first"]),
-        helper.make_node("Unsqueeze", ["mean_of_all", "axis"], ["second"]),
-        helper.make_node("Concat", ["first", "second"], ["error"], axis=1),
-        helper.make_node("Mul", ["mixed", "scale_raw"], ["expected"]),
-        helper.make_node("Identity", ["scale_raw"], ["scale"]),
-    ]
-
-
-def _model(
-    nodes: list[onnx.NodeProto],
-    inputs: dict[str, list[str | int]],
-    outputs: dict[str, list[str | int]],
-) -> onnx.ModelProto:
-    mixing = np.outer(_LOADING, _LOADING) / float(_LOADING @ _LOADING)
-    constants = [
-        numpy_helper.from_array(_SPREAD, "spread"),
-        numpy_helper.from_array(mixing.astype(np.float32), "mixing"),
-        numpy_helper.from_array(np.array([1], np.int64), "axis"),
-        numpy_helper.from_array(np.array(-1, np.int64), "last"),
-        numpy_helper.from_array(np.array(-2, np.int64), "last_but_one"),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [
-            *(helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()),
-            helper.make_tensor_value_info("entity_index", TensorProto.INT64, ["batch"]),
-        ],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    model.ir_version = 10
-    onnx.checker.check_model(model)
-    return model
-
-
-def _outputs() -> dict[str, list[str | int]]:
-    return {"error": ["batch", 2, 4], "expected": ["batch", 4], "scale": ["batch", 4]}
-
-
-def _step_graph() -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Identity", ["values"], ["now"]),
-        helper.make_node("Identity", ["state_previous"], ["before"]),
-        *_judging_nodes(),
-        helper.make_node("Identity", ["values"], ["next_previous"]),
-    ]
-    inputs: dict[str, list[str | int]] = {"values": ["batch", 4], "state_previous": ["batch", 4]}
-    return _model(nodes, inputs, {**_outputs(), "next_previous": ["batch", 4]})
-
-
-def _window_graph() -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Gather", ["window", "last"], ["now"], axis=1),
-        helper.make_node("Gather", ["window", "last_but_one"], ["before"], axis=1),
-        *_judging_nodes(),
-    ]
-    return _model(nodes, {"window": ["batch", NEED, 4]}, _outputs())

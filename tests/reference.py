@@ -44,6 +44,23 @@ def aggregate(nats: Sequence[float], view: View) -> float:
     return sum(largest) / len(largest)
 
 
+def power_mean(levels: Sequence[float], weights: Sequence[float]) -> float:
+    """Of order 4."""
+    weighted = [weight * level for level, weight in zip(levels, weights, strict=True)]
+    return float((sum(one**4 for one in weighted) / len(weighted)) ** 0.25)
+
+
+def lasting(levels: Sequence[float]) -> list[float]:
+    """Each level, or the largest of its averages over half-lives of 4, 16 and 64 points."""
+    averages, lasting = {4: 0.0, 16: 0.0, 64: 0.0}, []
+    for level in levels:
+        for half_life in averages:
+            kept = 0.5 ** (1 / half_life)
+            averages[half_life] = kept * averages[half_life] + (1 - kept) * level
+        lasting.append(max(level, *averages.values()))
+    return lasting
+
+
 @dataclass
 class Normaliser:
     """Mean and deviation of one view's error in one dimension."""
@@ -55,9 +72,9 @@ class Normaliser:
     def judge(self, error: float) -> float:
         return (error - self.mean) / max(self.deviation, self.view.floor)
 
-    def learn(self, error: float, *, is_open: bool) -> None:
+    def learn(self, error: float, *, is_suspicious: bool) -> None:
         rate = 1 - 2 ** (-1 / self.view.half_life_points)
-        if is_open:
+        if is_suspicious:
             rate /= 10
         spread = max(self.deviation, self.view.floor)
         surprise = min(max(self.judge(error), -3.0), 3.0) * spread
@@ -102,6 +119,7 @@ class Entity:
         self.index = bundle.entity_indices[entity]
         self.threshold = threshold
         self.incident = Incident()
+        self.severities: list[float] = []  # of each point alone
         seed = bundle.calibration.seed[self.index]
         self.normalisers = [
             [Normaliser(view, *seed[v, d]) for d in range(len(bundle.manifest.dimensions))]
@@ -121,22 +139,37 @@ class Entity:
             for d, nat in enumerate(nats if view.role != "severity" else ()):
                 excess = max(0.0, nat - math.log(2))
                 contributions[d] += excess / calibration.excess[self.index, v]
-        alarm = self._mean(levels, "score")
+        alarm = self._combined(levels, "score")
         last = calibration.knots[self.index, -1], calibration.tail[self.index, -1]
-        score = surprisal(alarm, *last) / self.threshold
+        nats_of_point = surprisal(alarm, *last)
+        score = nats_of_point / self.threshold
         transition = self.incident.advance(is_flagged=score > 1, score=score)
         for v in range(len(manifest.views)):
             for one, e in zip(self.normalisers[v], errors[v], strict=True):
-                one.learn(e, is_open=self.incident.is_open)
-        return score, self._mean(levels, "severity"), contributions, transition
+                one.learn(e, is_suspicious=nats_of_point > -math.log(0.01))
+        self.severities.append(self._combined(levels, "severity"))
+        return score, lasting(self.severities)[-1], contributions, transition
 
     def _view_error(self, error: np.ndarray, view: View) -> list[float]:
         member = error[self.bundle.manifest.members.index(view.member)]
         return [float(e) ** (2 if view.power == "square" else 1) for e in member]
 
-    def _mean(self, levels: list[float], role: str) -> float:
-        views = self.bundle.manifest.views
+    def _combined(self, levels: list[float], role: str) -> float:
         chosen = [
-            level for level, view in zip(levels, views, strict=True) if view.role in (role, "both")
+            (level, view.weight)
+            for level, view in zip(levels, self.bundle.manifest.views, strict=True)
+            if view.role in (role, "both")
         ]
-        return sum(chosen) / len(chosen)
+        return power_mean([level for level, _ in chosen], [weight for _, weight in chosen])
+
+
+def incidents_opened(is_flagged: Sequence[bool]) -> int:
+    """An incident opens at a flagged point and ends at the fifth quiet one in a row."""
+    opened, quiet = 0, math.inf
+    for flag in is_flagged:
+        if flag:
+            opened += quiet >= 5
+            quiet = 0
+        else:
+            quiet += 1
+    return opened

@@ -184,11 +184,11 @@ def test_words_are_plain(page: str) -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_place_for_figures_is_closed(page: str) -> None:
-    opened = re.findall(r"<!-- figures:\w+ -->", TEXTS[page])
+    opened = re.findall(r"<!-- figures:[\w-]+ -->", TEXTS[page])
     assert len(opened) == TEXTS[page].count("<!-- /figures -->")
 
 
 @pytest.mark.parametrize("page", figures.PAGES, ids=str)
-def test_the_figures_are_those_of_manifests_and_benchmark(page: Path) -> None:
+def test_the_figures_are_those_of_the_committed_results(page: Path) -> None:
     text = (ROOT / page).read_text()
     assert figures.filled(text) == text, "run python -m benchmarks.figures"

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from service.scoring.bundle import Bundle
+from service.scoring.incident import Transition
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from service.scoring.tail import threshold_surprisal
 from trainer.evaluate import SECONDS_PER_DAY
-from trainer.measures import EPISODE_GAP, FloatArray, runs
+from trainer.measures.decisions import false_episodes
+from trainer.measures.events import BoolArray, FloatArray, outside
 
 BUDGETS = np.geomspace(0.1, 50.0, 19)  # false incidents per entity and day
 
@@ -45,7 +47,7 @@ def _rates(bundle: Bundle, series: Series, scored: Scored) -> list[float]:
     period_seconds = bundle.manifest.period_seconds
     row = bundle.entity_indices.get(series.entity, 0)
     is_scored = np.isfinite(scored.p_value)
-    days = max(int(is_scored.sum()), 1) * period_seconds / SECONDS_PER_DAY
+    days = _days(scored, period_seconds=period_seconds)
     with np.errstate(divide="ignore"):
         surprisal = -np.log(scored.p_value[is_scored])
     label = np.zeros(len(surprisal), bool) if series.label is None else series.label[is_scored]
@@ -54,7 +56,32 @@ def _rates(bundle: Bundle, series: Series, scored: Scored) -> list[float]:
         threshold = threshold_surprisal(
             bundle.calibration.kappa[row], budget=budget, period_seconds=period_seconds
         )
-        episodes = runs(surprisal > threshold, gap=EPISODE_GAP)
-        false = sum(not label[start : end + 1].any() for start, end in episodes)
-        rates.append(false / days)
+        rates.append(false_episodes(label, surprisal > threshold) / days)
     return rates
+
+
+def false_incidents_over_budget(
+    scored: Scored, label: BoolArray, *, budget: float, period_seconds: float
+) -> float:
+    """Incidents that touch no labelled point, per day of scored points, over the budget.
+
+    Unlike `incidents_per_day` these are the incidents that were told, lost dimensions included.
+    """
+    false = outside(label, _incidents(scored))
+    return false / _days(scored, period_seconds=period_seconds) / budget
+
+
+def _incidents(scored: Scored) -> list[tuple[int, int]]:
+    """Rows (opened, last flagged) of every incident; one still open lasts to the end."""
+    incidents = []
+    for told in scored.told:
+        if told.transition == Transition.OPENED:
+            incidents.append((told.row, len(scored.score) - 1))
+        elif told.transition in {Transition.RESOLVED, Transition.NEW_NORMAL}:
+            incidents[-1] = (incidents[-1][0], told.row - int(told.incident["quiet"]))
+    return incidents
+
+
+def _days(scored: Scored, *, period_seconds: float) -> float:
+    """Days of scored points, at least one point."""
+    return max(int(np.isfinite(scored.score).sum()), 1) * period_seconds / SECONDS_PER_DAY

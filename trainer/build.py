@@ -17,13 +17,14 @@ from service.scoring.bundle import (
     write_manifest,
 )
 from service.scoring.tail import KNOTS
-from trainer.calibrate import calibrate, default_views
+from trainer.calibrate import calibrate
 from trainer.export import Exported, export
 from trainer.fit import Fitted
 from trainer.observe import BoolArray, FloatArray, Stretch
+from trainer.views import default_views
 
 WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
-DEFAULT_BUDGET = 3.0  # false incidents per entity and day; chosen on the tuning set
+DEFAULT_BUDGET = 2.0  # false incidents per entity and day; chosen on the tuning set
 
 
 def build_bundle(
@@ -75,9 +76,7 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
         step=exported.step,
         window=exported.window,
         calibration=File(file="calibration.npz", sha256="0" * 64),
-        views=tuple(
-            default_views(exported.members, dimensions=dimensions, train_points=train_points)
-        ),
+        views=tuple(default_views(fitted.config, dimensions=dimensions, train_points=train_points)),
         default_budget=DEFAULT_BUDGET,
         supported_p=1.0 / min(held_out),
         parity=exported.parity,

@@ -11,39 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.errors import TrainingFailed
-from service.scoring.bundle import Bundle, Calibration, Manifest, View
-from service.scoring.incident import Evidence, Transition, advance, incident_dtype
+from service.scoring.bundle import Bundle, Calibration, Manifest
+from service.scoring.combine import combined
+from service.scoring.incident import RESOLVE_AFTER
 from service.scoring.normaliser import LN_2, Normaliser, starting_age
 from service.scoring.tail import fit_tail, flagged_share, surprisal
+from trainer.measures.events import runs
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
 
-MIN_POINTS = 200
-FAST_SHARE, SLOW_SHARE = 1 / 8, 1 / 2  # half-lives in training lengths
-MIN_HALF_LIFE_POINTS = 64.0
+MIN_POINTS = 64
 EXCESS_QUANTILE = BAND_QUANTILE = 0.99
 KAPPA_ROUNDS = 4
 MIN_EXCEEDANCES = 20  # fewer say nothing about how many share an incident
-
-
-def default_views(members: Sequence[str], *, dimensions: int, train_points: int) -> list[View]:
-    """One view per member, chosen on the tuning set (docs/detection.md).
-
-    Largest absolute errors against the last eighth of a training length decide; the network, and
-    PCA's squared errors against half a training length, rank.
-    """
-    top = max(1, round(dimensions / 8))
-    fast = {"power": "abs", "aggregation": "top_mean", "top": top, "floor": 2e-2, "role": "both"}
-    special = {
-        "leave_one_out": {"floor": 5e-3, "role": "score"},
-        "pca": {"power": "square", "aggregation": "sum_sqrt", "floor": 1e-3, "role": "severity"},
-    }
-    views = []
-    for member in members:
-        share = SLOW_SHARE if member == "pca" else FAST_SHARE
-        half_life = max(share * train_points, MIN_HALF_LIFE_POINTS)
-        form = {**fast, **special.get(member, {}), "half_life_points": half_life}
-        views.append(View.model_validate({"member": member, **form}))
-    return views
 
 
 def calibrate(
@@ -101,7 +80,7 @@ class _Judge:
     def _nats(self, observed: Observed, seed: FloatArray, *, entity_index: int) -> Float32Array:
         """Surprisal (time, view, dimension) of a stretch, learning from point to point."""
         state = seed.astype(np.float32)[None]
-        age, closed = starting_age(np.array([entity_index])), np.zeros(1, bool)
+        age, calm = starting_age(np.array([entity_index])), np.zeros(1, bool)
         is_constant = self._is_constant[[entity_index]]
         nats = np.empty_like(observed.errors)
         for time, error in enumerate(observed.errors):
@@ -112,7 +91,7 @@ class _Judge:
             )[0]
             age = age + 1
             state = self._normaliser.learn(
-                state, deviations, age=age, is_open=closed, is_missing=is_missing
+                state, deviations, age=age, is_suspicious=calm, is_missing=is_missing
             )
         return nats
 
@@ -146,7 +125,8 @@ def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, F
         axis=1,
     )
     scoring = [v for v, view in enumerate(manifest.views) if view.role != "severity"]
-    alarm = np.ascontiguousarray(levels[:, scoring]).mean(axis=1)
+    weights = np.array([manifest.views[v].weight for v in scoring])
+    alarm = combined(levels[:, scoring], weights)
     tails.append(fit_tail(alarm))
     knots = np.stack([tail.knots for tail in tails])
     kappa = fit_kappa(alarm, budget=manifest.default_budget, period_seconds=manifest.period_seconds)
@@ -170,20 +150,13 @@ def fit_kappa(alarm: FloatArray, *, budget: float, period_seconds: float) -> flo
 
 
 def exceedances_per_incident(alarm: FloatArray, share: float) -> float:
-    """How many of the highest `share` of points open one incident, by the incident stage itself."""
+    """How many of the highest `share` of points open one incident.
+
+    Incidents are counted as the incident stage opens them, a test holds the two together.
+    """
     is_flagged = alarm > np.quantile(alarm, 1.0 - share)
-    incident = np.zeros(1, incident_dtype(1))
-    opened = 0
-    for time, flag in enumerate(is_flagged):
-        evidence = Evidence(
-            timestamps_ms=np.array([time]),
-            is_flagged=np.array([flag]),
-            score=np.full(1, np.nan),
-            severity=np.full(1, np.nan),
-            contributions=np.zeros((1, 1), np.float32),
-        )
-        opened += int(advance(incident, evidence, max_points=np.inf)[0] == Transition.OPENED)
-    return max(float(is_flagged.sum()) / max(opened, 1), 1.0)
+    incidents = len(runs(is_flagged, gap=RESOLVE_AFTER - 1))
+    return max(float(is_flagged.sum()) / max(incidents, 1), 1.0)
 
 
 def _table(draft: Calibration, rows: Sequence[_Row]) -> Calibration:

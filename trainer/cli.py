@@ -5,13 +5,15 @@ Exit codes: 0 done; 2 what was asked for or given cannot be used; 1 anything els
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBundle
 from service.scoring.bundle import Bundle, load_bundle
-from trainer.config import Preset, preset
+from trainer import cli_benchmark
+from trainer.benchmark.rows import BENCH
+from trainer.config import Model, Preset, preset
 from trainer.console import complain, live, print_json, show
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
 from trainer.run import Order, check, examine, make, publish
@@ -37,12 +39,10 @@ BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of it
 Train = Annotated[
     Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
 ]
-Untrained = Annotated[
-    bool,
-    typer.Option(
-        "--untrained/--no-untrained", help="Also measure the network with its initial weights."
-    ),
-]
+Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
+
+
+app.command("benchmark")(cli_benchmark.command(BENCH))
 
 
 @app.callback()
@@ -56,7 +56,7 @@ def fit_command(
     output: Annotated[Path, typer.Option(help="Folder that bundles are written into.")],
     name: Annotated[str, typer.Option(help="Name of the bundle.")],
     period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
-    model: Annotated[Literal["gru_vae"], typer.Option()] = "gru_vae",
+    model: Annotated[Model, typer.Option(help="Kind of model.")] = "blind_spot",
     preset_name: Annotated[Preset, typer.Option("--preset")] = "small",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int | None, typer.Option(min=0, help="0: the untrained network.")] = None,
@@ -68,20 +68,23 @@ def fit_command(
     ] = None,
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
-    linear_skip: Annotated[bool, typer.Option(help="Model what a PCA leaves over.")] = True,
+    linear_skip: Annotated[
+        bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
+    ] = None,
     untrained: Untrained = False,
     report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
     reader = Reader(period_seconds, _names(columns), timestamp_column)
-    changes = {"model": model, "seed": seed, "is_linear_skip": linear_skip}
-    config = preset(preset_name, **changes, **({} if epochs is None else {"epochs": epochs}))
+    knobs = {"seed": seed, "epochs": epochs, "is_linear_skip": linear_skip}
+    given = {name: value for name, value in knobs.items() if value is not None}
+    config = preset(preset_name, model=model, **given)
     halves = to_train_on(reader, data, test=test_data)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
     for part, own in parts.items():
-        check(orders[part], own)
+        check(orders[part], own, has_untrained=untrained)
     results = []
     for number, (part, own) in enumerate(parts.items(), start=1):
         prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""

@@ -8,7 +8,7 @@ from service.scoring.bundle import Bundle
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored
 from service.scoring.series import Series
-from trainer.measures import FloatArray, IntArray
+from trainer.measures.events import FloatArray, IntArray
 from trainer.plots import Close, plot_contributions, plot_expected, plot_timeline
 
 MARGIN_POINTS = (60, 240)  # shown on each side of an incident: as long as it is, within these

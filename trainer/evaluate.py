@@ -6,6 +6,9 @@ point does not count, and a delay counts scored points only. For attribution the
 labelled segment are averaged over its scored points, whether the segment was detected or not;
 segments without known culprits do not count. Every entity is measured alone, and entities are then
 averaged: each counts once.
+
+Each answer is measured by what it is for: severity ranks, flags decide, contributions blame. The
+score opens incidents, so the measures of events at an oracle's threshold are taken on it.
 """
 
 from collections.abc import Sequence
@@ -18,49 +21,69 @@ from service.scoring.offline import Scored
 from service.scoring.series import Segment, Series
 from trainer.datasets import Halves
 from trainer.floors import Answers, floors
-from trainer.measures import (
-    BoolArray,
-    FloatArray,
-    average_precision,
+from trainer.measures.attribution import hit_rate, ndcg, rc_top
+from trainer.measures.decisions import (
     composite_f1,
+    delay_quantile,
     event_recall,
     false_episodes,
-    hit_rate,
+    false_share,
     median_delay,
-    ndcg,
-    oracle_composite_f1,
-    oracle_f1,
-    rc_top,
-    vus_pr,
+    recall_within,
 )
+from trainer.measures.events import BoolArray, FloatArray
+from trainer.measures.point_adjusted import point_adjusted_f1
+from trainer.measures.ranking import average_precision, oracle_composite_f1, oracle_f1, vus_pr
 
 SECONDS_PER_DAY = 86_400.0
 RC_TOP = 3
+WITHIN = 5  # points late, and still in time
 
 Measures = dict[str, float]
 
 
 def measure(
-    series: Series, answers: Answers, *, period_seconds: float, is_scored: BoolArray | None = None
+    series: Series,
+    answers: Answers,
+    *,
+    period_seconds: float,
+    is_scored: BoolArray | None = None,
+    vus_width: int | None = None,
+    nominal_share: float | None = None,
 ) -> Measures:
     """Every measure that is defined for these answers; none without labels.
 
-    `is_scored` (time,) says which points count, those with a score if not given.
+    `is_scored` (time,) says which points count, those with a score if not given. `vus_width` is
+    the buffer of `vus_pr_file`, a width chosen for this series; `nominal_share` the share of points
+    the threshold was meant to flag (`service.scoring.tail.flagged_share`).
     """
     if series.label is None:
         return {}
     kept = np.isfinite(answers.score) if is_scored is None else is_scored
-    label, score = series.label[kept], answers.score[kept]
-    measures = {
-        "average_precision": average_precision(label, score),
-        "vus_pr": vus_pr(label, score),
-        "oracle_f1": oracle_f1(label, score),
-        "oracle_composite_f1": oracle_composite_f1(label, score),
+    label = series.label[kept]
+    measures = _ranking(label, answers.ranking[kept], vus_width=vus_width)
+    measures |= {
+        "oracle_composite_f1": oracle_composite_f1(label, answers.score[kept]),
+        "point_adjusted_f1": point_adjusted_f1(label, answers.score[kept]),
     }
     if answers.is_anomaly is not None:
-        measures |= _decisions(label, answers.is_anomaly[kept], period_seconds=period_seconds)
+        flags = answers.is_anomaly[kept]
+        measures |= _decisions(label, flags, period_seconds=period_seconds)
+        if nominal_share is not None:
+            measures["flagged_over_nominal"] = false_share(label, flags) / nominal_share
     measures |= _attribution(series.segments, answers.contribution, kept)
     return {name: value for name, value in measures.items() if np.isfinite(value)}
+
+
+def _ranking(label: BoolArray, ranking: FloatArray, *, vus_width: int | None) -> Measures:
+    measures = {
+        "average_precision": average_precision(label, ranking),
+        "vus_pr": vus_pr(label, ranking),
+        "oracle_f1": oracle_f1(label, ranking),
+    }
+    if vus_width is not None:
+        measures["vus_pr_file"] = vus_pr(label, ranking, width=vus_width)
+    return measures
 
 
 def _decisions(label: BoolArray, flags: BoolArray, *, period_seconds: float) -> Measures:
@@ -68,8 +91,10 @@ def _decisions(label: BoolArray, flags: BoolArray, *, period_seconds: float) -> 
     return {
         "composite_f1": composite_f1(label, flags),
         "event_recall": event_recall(label, flags),
+        f"event_recall_within_{WITHIN}": recall_within(label, flags, points=WITHIN),
         "false_episodes_per_day": false_episodes(label, flags) / days if days else float("nan"),
         "median_delay_points": median_delay(label, flags),
+        "p90_delay_points": delay_quantile(label, flags, quantile=0.9),
     }
 
 
@@ -131,16 +156,15 @@ def evaluate(
 ) -> Evaluation:
     """Measure the scored test half of every entity beside its floors.
 
-    Rows: `score` and `severity` of the bundle, `untrained` (the score of a bundle with the same
-    views around a network that never learned), and the floors, where a training half is known.
-    Score and severity share their contributions, so attribution is measured once, with the score.
+    Rows: `bundle`; `score`, the ranking its score alone would give; `untrained`, a bundle with the
+    same views around a network that never learned; and the floors, where a training half is known.
     """
     trained_on = {one.entity: one for one in halves.train}
     entities = []
     for position, (one, own) in enumerate(zip(halves.test, scored, strict=True)):
-        rows = {"score": _decided(own), "severity": Answers(own.severity, None)}
+        rows = {"bundle": _answers(own), "score": Answers(own.score, None)}
         if untrained is not None:
-            rows["untrained"] = _decided(untrained[position])
+            rows["untrained"] = _answers(untrained[position])
         if one.entity in trained_on:
             rows |= floors(trained_on[one.entity], one)
         is_scored = np.isfinite(own.score)
@@ -155,9 +179,6 @@ def evaluate(
     return Evaluation(tuple(halves.test), tuple(scored), tuple(entities))
 
 
-def _decided(scored: Scored) -> Answers:
-    return Answers(scored.score, _blame(scored), scored.is_anomaly)
-
-
-def _blame(scored: Scored) -> FloatArray:
-    return scored.contribution.astype(np.float64)
+def _answers(scored: Scored) -> Answers:
+    blame = scored.contribution.astype(np.float64)
+    return Answers(scored.score, blame, scored.is_anomaly, scored.severity)

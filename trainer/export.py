@@ -14,16 +14,15 @@ from torch import Tensor, nn
 
 from service.errors import TrainingFailed
 from service.scoring.bundle import File, StateTensor, sha256_of
-from trainer.fit import Fitted
-from trainer.frame import MEMBERS
-from trainer.graphs import StepGraph, WindowGraph, state_shapes
+from trainer.fitted import Fitted
+from trainer.graphs import state_shapes, step_graph, window_graph
 from trainer.horizon import Horizon, measure_horizon
 from trainer.parity import measure_parity
 
 OPSET = 18
 EXAMPLE_BATCH = 16
 PARITY_LIMIT = 1e-4  # of scaled units, or of the value where it is larger than 1
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "torch")
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "torch")
 FORBIDDEN = ("Reduce", "Softplus", "Log", "Random", "Dropout", "Multinomial", "Bernoulli")
 
 
@@ -56,7 +55,7 @@ def write_graphs(fitted: Fitted, folder: Path) -> None:
     entity_index = torch.zeros(EXAMPLE_BATCH, dtype=torch.int64)
     tensors = [torch.zeros(EXAMPLE_BATCH, *shape) for shape in state.values()]
     _write(
-        StepGraph(fitted),
+        step_graph(fitted),
         folder / "step.onnx",
         inputs={
             "values": torch.zeros(EXAMPLE_BATCH, dimensions),
@@ -67,7 +66,7 @@ def write_graphs(fitted: Fitted, folder: Path) -> None:
     )
     window = torch.zeros(EXAMPLE_BATCH, fitted.config.window_length, dimensions)
     _write(
-        WindowGraph(fitted),
+        window_graph(fitted),
         folder / "window.onnx",
         inputs={"window": window, "entity_index": entity_index},
         outputs=["error", "expected", "scale"],
@@ -83,7 +82,7 @@ def measure(fitted: Fitted, folder: Path) -> Exported:
         folder=folder,
         step=_file(folder / "step.onnx"),
         window=_file(folder / "window.onnx"),
-        members=MEMBERS,
+        members=fitted.config.members,
         state=tuple(StateTensor(name=n, shape=s) for n, s in state_shapes(fitted).items()),
         parity=parity,
         memory_horizon=horizon.points,

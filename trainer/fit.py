@@ -4,58 +4,26 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
-from trainer.config import Config
-from trainer.linear import Linear, clip, fit_linear, residual_scale
+from trainer.config import BlindSpotConfig, Config, GruVaeConfig
+from trainer.fitted import Fitted, Network
+from trainer.lessons import lesson_of
+from trainer.linear import clip, fit_linear, residual_scale, window_ends
+from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
-from trainer.windows import Lanes, Rows, Split, impute, in_batches, medians, split, stretches
+from trainer.windows import impute, medians, split, stretches
 
-__all__ = ["Fitted", "Progress", "fit", "skip"]
+__all__ = ["Fitted", "Progress", "fit"]
 
-VALIDATION_STEPS = 500  # length of the runs, each from a fresh state, that the loss is taken over
 RESIDUAL_FLOOR = 0.01  # of a dimension's residual scale, in scaled units
-INPUT_LIMIT = 10.0  # of what enters the network, in residual scales
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """All that export, calibration and report need."""
-
-    config: Config
-    dimensions: tuple[str, ...]
-    entities: tuple[str, ...]  # entity i has index i + 1 in the graphs, 0 is the pooled one
-    linear: Linear
-    residual_scale: FloatArray  # (dimension,) scaled units per unit of the network's input
-    network: GruVae
-    series: tuple[Series, ...]  # what it was fitted to, per entity
-    splits: tuple[Split, ...]  # per entity
-    history: tuple[Progress, ...]  # one per epoch
-    best_epoch: int  # 0: the initial weights
-    training_sha256: str
-
-    def rows(self, index: int) -> FloatArray:
-        """Raw rows (time, dimension) of entity `index` >= 1, every missing value imputed."""
-        return impute(self.series[index - 1].values, self.linear.scaling.center[index])
-
-    def network_input(self, clipped: FloatArray) -> Rows:
-        """What the network sees of clipped scaled rows: the residual of its linear skip."""
-        residual = clipped - skip(self.linear, clipped, self.config)
-        scaled = residual / self.residual_scale
-        return np.clip(scaled, -INPUT_LIMIT, INPUT_LIMIT).astype(np.float32)
-
-
-def skip(linear: Linear, clipped: FloatArray, config: Config) -> FloatArray:
-    """What is known before the network: the PCA reconstruction, or only the mean."""
-    if config.is_linear_skip:
-        return linear.pca.reconstruct(clipped)
-    return np.broadcast_to(linear.pca.mean, clipped.shape)
 
 
 def fit(
@@ -64,13 +32,16 @@ def fit(
     *,
     on_progress: Watcher | None = None,
 ) -> Fitted:
-    """Fit one network to all entities; with `epochs` 0 it keeps its seeded initial weights."""
+    """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights."""
     _check(series)
     with _reproducible(config):
         fitted = _prepare(series, config)
-        if config.epochs == 0:
+        lesson = lesson_of(fitted) if config.epochs else None
+        if lesson is None:
             return fitted
-        return _train(fitted, on_progress or _ignore)
+        training = Training(lesson)  # moves the weights of the fitted network
+        training.run(on_progress or _ignore)
+        return replace(fitted, history=tuple(training.history), best_epoch=training.best_epoch)
 
 
 @contextmanager
@@ -119,42 +90,45 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         raw.append([rows[piece] for piece in stretches(one, parts.fit)])
     dimensions = series[0].dimensions
     linear = fit_linear(raw, components=config.components(len(dimensions)))
-    scaling = linear.scaling
-    clipped = np.vstack(
-        [clip(scaling.scale(np.vstack(pieces), i)) for i, pieces in enumerate(raw, start=1)]
-    )
-    residual = clipped - skip(linear, clipped, config)
-    return Fitted(
+    clipped = [
+        clip(linear.scaling.scale(piece, i)) for i, own in enumerate(raw, start=1) for piece in own
+    ]
+    nearest = None
+    if "nearest" in config.members:
+        nearest = fit_nearest(clipped, clusters=config.clusters, seed=config.seed)
+    fitted = Fitted(
         config=config,
         dimensions=dimensions,
         entities=tuple(one.entity for one in series),
         linear=linear,
-        residual_scale=residual_scale(residual, floor=RESIDUAL_FLOOR),
-        network=GruVae(len(dimensions), config).eval(),
+        nearest=nearest,
+        residual_scale=np.ones(len(dimensions)),
+        network=_network(len(dimensions), config),
         series=tuple(series),
         splits=splits,
         history=(),
         best_epoch=0,
         training_sha256=_digest(series),
     )
+    return replace(fitted, residual_scale=_residual_scale(fitted, clipped))
 
 
-def _train(fitted: Fitted, on_progress: Watcher) -> Fitted:
-    """Move the weights of the fitted network, which it takes over."""
-    seen, held_out = [], []
-    for index, (one, parts) in enumerate(zip(fitted.series, fitted.splits, strict=True), start=1):
-        scaled = fitted.linear.scaling.scale(fitted.rows(index), index)
-        x = fitted.network_input(clip(scaled))  # (time, dimension)
-        seen += [x[piece] for piece in stretches(one, parts.fit)]
-        held_out += [x[piece] for piece in stretches(one, parts.validation)]
-    training = Training(
-        fitted.network,
-        Lanes(seen, fitted.config),
-        in_batches(held_out, steps=VALIDATION_STEPS),
-        config=fitted.config,
-    )
-    training.run(on_progress)
-    return replace(fitted, history=tuple(training.history), best_epoch=training.best_epoch)
+def _network(dimensions: int, config: Config) -> Network:
+    """With its seeded initial weights."""
+    match config:
+        case BlindSpotConfig():
+            return BlindSpot(dimensions, config).eval()
+        case GruVaeConfig():
+            return GruVae(dimensions, config).eval()
+    return None
+
+
+def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
+    """Root mean square of what the skip leaves over of the fit parts."""
+    residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
+    if not isinstance(fitted.network, GruVae):  # leave-one-out knows no row without its lags
+        residual = residual[window_ends([len(piece) for piece in clipped])]
+    return residual_scale(residual, floor=RESIDUAL_FLOOR)
 
 
 def _digest(series: Sequence[Series]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from service.scoring.series import Series
 from trainer.linear import clip, fit_pca, fit_scaling
-from trainer.measures import BoolArray, FloatArray
+from trainer.measures.events import BoolArray, FloatArray
 from trainer.windows import impute, medians
 
 
@@ -17,6 +17,12 @@ class Answers:
     score: FloatArray  # (time,) higher is more anomalous
     contribution: FloatArray | None  # (time, dimension); None of a row that blames nobody
     is_anomaly: BoolArray | None = None  # (time,) only of a row with a threshold
+    severity: FloatArray | None = None  # (time,) known where the score is; None: the score ranks
+
+    @property
+    def ranking(self) -> FloatArray:
+        """(time,) what orders the points: the severity, where a row has one."""
+        return self.score if self.severity is None else self.severity
 
 
 def floors(train: Series, test: Series, *, seed: int = 0) -> dict[str, Answers]:
@@ -26,7 +32,8 @@ def floors(train: Series, test: Series, *, seed: int = 0) -> dict[str, Answers]:
     residual of D / 4 principal components, without any normaliser.
     """
     dimensions = len(test.dimensions)
-    noise = np.random.default_rng(seed).random((len(test.values), dimensions + 1))
+    # exponential, so that its tail has no end and a threshold can be crossed
+    noise = np.random.default_rng(seed).exponential(size=(len(test.values), dimensions + 1))
     rows = impute(train.values, medians(train.values))
     scaling = fit_scaling([rows])
     pca = fit_pca(clip(scaling.scale(rows, 1)), components=max(1, round(dimensions / 4)))

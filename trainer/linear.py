@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from service.errors import TrainingFailed
 from service.scoring.series import FloatArray
 
 CLIP_LOW, CLIP_HIGH = -4.0, 5.0  # of scaled values that enter a model; errors are never clipped
 LAGS = 4  # earlier rows that leave-one-out looks at, besides the present one
 SCALE_FLOOR = 0.02  # of a dimension's standard deviation, in scaled units
+INPUT_LIMIT = 10.0  # of what enters or is asked of a network, in standard deviations
 RIDGE = 1e-2  # added to the diagonal of the mean Gram matrix of standardised rows
 
 
@@ -84,6 +87,23 @@ def lagged(rows: FloatArray) -> FloatArray:
     """(time, dimension) -> (time, (1 + LAGS) * dimension), newest first, zeros before the start."""
     padded = np.vstack([np.zeros((LAGS, rows.shape[1])), rows])
     return np.hstack([padded[LAGS - lag : len(padded) - lag] for lag in range(LAGS + 1)])
+
+
+def window_ends(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Rows of stacked stretches that have all their `LAGS` predecessors in their own stretch."""
+    stops = np.cumsum(lengths)
+    whole = zip(stops - lengths, stops, strict=True)
+    ends = np.concatenate([np.arange(start + LAGS, stop) for start, stop in whole])
+    if not len(ends):
+        raise TrainingFailed(
+            f"expected {LAGS + 1} rows without a break, got at most {max(lengths)} in a row"
+        )
+    return ends
+
+
+def recent(rows: FloatArray, ends: npt.NDArray[np.int64]) -> FloatArray:
+    """Windows (n, 1 + LAGS, dimension) that end at `ends`, newest first."""
+    return np.asarray(rows[ends[:, None] - np.arange(LAGS + 1)])
 
 
 def fit_linear(entities: Sequence[Sequence[FloatArray]], *, components: int) -> Linear:

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-import torch
 
 from service.scoring.detector import single_threaded
 from service.scoring.series import FloatArray
-from trainer.fit import Fitted, skip
+from trainer.fitted import Fitted
 from trainer.graphs import state_shapes
-from trainer.linear import clip
+from trainer.reference import is_clear, reference
 
 WINDOWS = 64  # compared, half of them real
 WILD_SPANS = 1e3  # how far one value of some random windows lies outside
@@ -74,20 +73,24 @@ def measure_parity(fitted: Fitted, folder: Path) -> dict[str, float]:
     graphs = Graphs(folder, state_shapes(fitted))
     rows, entity = _windows(fitted)
     span = fitted.linear.scaling.span[entity]
-    reference = _reference(fitted, rows, entity)
+    known = reference(fitted, rows.astype(np.float64), entity)
+    expected = [known.error, known.expected, known.scale]
     window = _in_scaled_units(graphs.window(rows, entity), span)
     answer, state = graphs.replay(rows, entity)
     step = _in_scaled_units(answer, span)
     return {
-        "torch_window": _difference(reference, window),
-        "torch_step": _difference(reference, step),
+        "torch_window": _difference(expected, window),
+        "torch_step": _difference(expected, step),
         "window_step": _difference(window, step),
         "batch": _batch_difference(graphs, rows[:, -1], entity, state),
     }
 
 
 def _windows(fitted: Fitted) -> tuple[Array, IndexArray]:
-    """Centred windows (batch, time, dimension), real ones first, and their entities (batch,)."""
+    """Centred windows (batch, time, dimension), real ones first, and their entities (batch,).
+
+    One about as near to two centroids is replaced: rounding may choose either.
+    """
     random = np.random.default_rng(fitted.config.seed)
     scaling, length = fitted.linear.scaling, fitted.config.window_length
     real = WINDOWS // 2
@@ -104,24 +107,10 @@ def _windows(fitted: Fitted) -> tuple[Array, IndexArray]:
     noise[::4, -1, 0] = WILD_SPANS  # one broken sensor must not disturb the others
     made = scaling.offset[anyone][:, None] + scaling.span[anyone][:, None] * noise
     rows = np.concatenate([np.stack(windows), made]).astype(np.float32)
-    return rows, np.concatenate([entity, anyone]).astype(np.int64)
-
-
-def _reference(fitted: Fitted, rows: Array, entity: IndexArray) -> list[FloatArray]:
-    """The answer by NumPy float64 and the PyTorch network, in scaled units."""
-    scaling, linear = fitted.linear.scaling, fitted.linear
-    scaled = (rows - scaling.offset[entity][:, None]) / scaling.span[entity][:, None]
-    clipped = clip(scaled)  # (batch, time, dimension)
-    last = clipped[:, -1]
-    x = torch.from_numpy(fitted.network_input(clipped))
-    with torch.no_grad():
-        mean, scale, _ = fitted.network.reconstruct(x, fitted.network.fresh(len(x)))
-    network = skip(linear, last, fitted.config) + fitted.residual_scale * mean[:, -1].numpy()
-    alone = np.stack([linear.leave_one_out.predict(window)[-1] for window in clipped])
-    views = (linear.pca.reconstruct(last), alone, network)
-    error = np.stack([np.abs(scaled[:, -1] - view) for view in views], axis=1)
-    offset = scaling.offset[entity] / scaling.span[entity]
-    return [error, network + offset, fitted.residual_scale * scale[:, -1].numpy()]
+    entity = np.concatenate([entity, anyone]).astype(np.int64)
+    clear = np.flatnonzero(is_clear(fitted, rows.astype(np.float64), entity))
+    chosen = np.sort(np.resize(clear, WINDOWS))
+    return rows[chosen], entity[chosen]
 
 
 def _in_scaled_units(answer: list[Array], span: FloatArray) -> list[FloatArray]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from service.scoring.series import Series
 from trainer.canvas import ALARM, BLAME, LABEL, MODEL, QUIET, TRUE, clean, figure_of, save
-from trainer.measures import BoolArray, FloatArray, IntArray, runs
+from trainer.measures.events import BoolArray, FloatArray, IntArray, runs
 
 BINS = 1500  # points drawn of a long timeline; each shows the extremes of its bin
 FLOOR = 1e-2  # of a score on a log axis

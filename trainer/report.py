@@ -86,12 +86,13 @@ def _measures(evaluation: Evaluation) -> str:
     return (
         f"## Detection\n\n{markdown(*table(evaluation.rows))}\n\n"
         f"Mean over {len(labelled)} labelled test series, each measured alone, point by point as "
-        "the service would answer, on the points that were scored. *Score* decides, *severity* "
-        "ranks; *untrained* is the same bundle around a network with its initial weights, *PCA* "
-        "the squared error of D / 4 components, *input* the scaled values themselves. An oracle "
-        "chooses its threshold on the labels: a ceiling, not a result; composite F1, events "
-        "found, false alarm episodes per entity-day and delay are those of the threshold that "
-        "serves. Attribution averages the contributions over each labelled segment, found or not."
+        "the service would answer, on the points that were scored. The *bundle* decides by its "
+        "score and ranks by its severity; *score* is what it would rank by its score; *untrained* "
+        "is the same bundle around a network with its initial weights, *PCA* the squared error of "
+        "D / 4 components, *input* the scaled values themselves. An oracle chooses its threshold "
+        "on the labels: a ceiling, not a result; composite F1, events found, false alarm episodes "
+        "per entity-day and delay are those of the threshold that serves. "
+        "Attribution averages the contributions over each labelled segment, found or not."
     )
 
 
@@ -100,7 +101,7 @@ def _entities(evaluation: Evaluation) -> str:
         return ""
     shown = ("average_precision", "vus_pr", "event_recall", "false_episodes_per_day")
     lines = [
-        [series.entity, *(cell(measures["score"].get(name)) for name in shown)]
+        [series.entity, *(cell(measures["bundle"].get(name)) for name in shown)]
         for series, measures in zip(evaluation.series, evaluation.entities, strict=True)
     ]
     more = f"\n\n{len(lines) - MAX_ENTITIES} more." if len(lines) > MAX_ENTITIES else ""

@@ -14,7 +14,7 @@ from service.scoring.offline import Scored, score_series
 from service.scoring.series import Series
 from trainer.budget import last_rows
 from trainer.build import build_bundle
-from trainer.config import Config
+from trainer.config import CONFIGS, Config, NetworkConfig, restored
 from trainer.datasets import Halves, expect_dimensions
 from trainer.evaluate import evaluate
 from trainer.fit import Fitted, fit
@@ -46,8 +46,10 @@ class Order:
     period_seconds: float
 
 
-def check(order: Order, halves: Halves) -> None:
+def check(order: Order, halves: Halves, *, has_untrained: bool = False) -> None:
     """Raise before the training what would be found only after it."""
+    if has_untrained:
+        _expect_network(order.config)
     if not NAME.match(order.name):
         raise SettingInvalid(f"expected a name of a-z, 0-9, '.', '_' and '-', got {order.name!r}")
     first = halves.train[0]
@@ -56,6 +58,11 @@ def check(order: Order, halves: Halves) -> None:
         order.output.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise SettingInvalid(f"cannot write into {order.output}: {problem}") from None
+
+
+def _expect_network(config: Config) -> None:
+    if not isinstance(config, NetworkConfig):
+        raise SettingInvalid(f"{config.model} has no network, so there is no untrained one")
 
 
 def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
@@ -104,6 +111,8 @@ def examine(
     bundle: Bundle, halves: Halves, stages: Stages, *, has_untrained: bool = False
 ) -> Material:
     """Score the test half and the calibration stretch, and measure beside the floors."""
+    if has_untrained:
+        _expect_network(config_of(bundle))
     dimensions = bundle.manifest.dimensions
     expect_dimensions([*halves.train, *halves.test], dimensions, of=bundle.title)
     held_out = [last_rows(one, _held_out_points(bundle, one)) for one in halves.train]
@@ -123,7 +132,8 @@ def examine(
 
 def _held_out_points(bundle: Bundle, series: Series) -> int:
     """Length of the calibration stretch, and of the warm-up before it."""
-    share = config_of(bundle).calibration_share
+    usual = Config.model_fields["calibration_share"].default
+    share = float(bundle.manifest.training.get("calibration_share", usual))
     return round(share * len(series.values)) + bundle.manifest.memory_horizon - 1
 
 
@@ -150,7 +160,9 @@ def score_untrained(bundle: Bundle, halves: Halves, stages: Stages) -> list[Scor
 def config_of(bundle: Bundle) -> Config:
     """The configuration a bundle was trained with, as its manifest tells it."""
     known = bundle.manifest.training
-    return Config.model_validate({key: known[key] for key in Config.model_fields if key in known})
+    if known.get("model") not in CONFIGS:
+        raise SettingInvalid(f"the manifest of {bundle.title} does not tell how it was trained")
+    return restored(known)
 
 
 def publish(material: Material, *, has_report: bool) -> Bundle:

@@ -19,7 +19,7 @@ import torch
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
-from trainer.config import Config
+from trainer.config import Config, GruVaeConfig
 
 BREAK_PERIODS = 10  # a silence longer than this many usual steps ends a stretch
 MIN_ROWS = 16  # of every part, below which nothing can be said
@@ -89,7 +89,7 @@ class Lanes:
     is to start over.
     """
 
-    def __init__(self, pieces: Sequence[Rows], config: Config) -> None:
+    def __init__(self, pieces: Sequence[Rows], config: GruVaeConfig) -> None:
         longest = max(len(piece) for piece in pieces)
         self._steps = min(config.tbptt_steps, longest)
         self._reset_probability = config.reset_probability

@@ -6,14 +6,14 @@ multiples of 16 and run on one thread, and the graphs reduce nothing over dimens
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from service.errors import BundleInvalid
-from service.scoring.bundle import Bundle
+from service.scoring.bundle import Bundle, StateTensor
 
 BATCH_MULTIPLE = 16
 CHUNK_ROWS = 256  # keeps the activations of one call inside the cache
@@ -30,6 +30,16 @@ class Detection:
     expected: Float32Array  # (batch, dimension) raw units, minus the centre
     scale: Float32Array  # (batch, dimension) raw units
     state: dict[str, Float32Array]  # name -> (batch, *shape)
+
+
+class Detects(Protocol):
+    """What a fold asks of a detector."""
+
+    state: tuple[StateTensor, ...]
+
+    def run(
+        self, state: npt.NDArray[np.void], values: Float32Array, entity_index: npt.NDArray[np.int64]
+    ) -> Detection: ...
 
 
 class Detector:

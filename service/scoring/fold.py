@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from service.errors import BundleInvalid, SettingInvalid
 from service.scoring.bundle import Bundle
-from service.scoring.detector import Detector
+from service.scoring.combine import HALF_LIVES_POINTS, remember, sustained
+from service.scoring.detector import Detector, Detects
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
 from service.scoring.judge import Judge, Judged
 from service.scoring.missing import NEVER_SEEN, accept_loss, impute, is_lost
-from service.scoring.normaliser import Normaliser, starting_age
+from service.scoring.normaliser import SUSPICIOUS, Normaliser, starting_age
 from service.scoring.tail import threshold_surprisal
 from service.scoring.verdict import (
     TOP_CAUSES,
@@ -47,19 +48,21 @@ __all__ = [
     "top_causes",
 ]
 
-STATE_FORMAT = 1  # a snapshot of another format, or of another bundle, is never read
+STATE_FORMAT = 2  # a snapshot of another format, or of another bundle, is never read
 
 
 class Fold:
-    """One bundle, ready to advance entities."""
+    """One bundle, ready to advance entities; `detector` if it is not the bundle's own graph."""
 
-    def __init__(self, bundle: Bundle, *, budget: float | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, *, budget: float | None = None, detector: Detects | None = None
+    ) -> None:
         manifest = bundle.manifest
         self.bundle = bundle
         self.dimensions = len(manifest.dimensions)
         self.need = manifest.memory_horizon
         self.budget = _valid(manifest.default_budget if budget is None else budget)
-        self._detector = Detector(bundle)
+        self._detector = detector or Detector(bundle)
         self._normaliser = Normaliser(manifest)
         self._judge = Judge(bundle, self._normaliser)
         self._views = manifest.views
@@ -80,6 +83,7 @@ class Fold:
         model = [
             ("have", "<i8"),
             ("age", "<i8"),
+            ("recent", "<f8", (len(HALF_LIVES_POINTS),)),  # averages of severity
             ("normaliser", "<f4", (len(self._views), self.dimensions, 2)),
             *((tensor.name, "<f4", tensor.shape) for tensor in self._detector.state),
         ]
@@ -136,11 +140,13 @@ class Fold:
         lost = is_lost(states["entity"])
         is_anomaly = is_warm & (judged.surprisal > threshold)
         blamed = np.where(is_warm[:, None], judged.contributions, np.float32(0.0))
+        recent = remember(states["model"]["recent"], judged.severity)
+        states["model"]["recent"] = np.where(is_warm[:, None], recent, 0.0)
         evidence = Evidence(
             timestamps_ms=points.timestamps_ms,
             is_flagged=is_anomaly | lost.any(axis=1),
             score=np.where(is_warm, judged.surprisal / threshold, np.nan),
-            severity=np.where(is_warm, judged.severity, np.nan),
+            severity=np.where(is_warm, sustained(recent, judged.severity), np.nan),
             contributions=np.where(lost, np.maximum(blamed, np.float32(1.0)), blamed),
         )
         if decided is not None:
@@ -168,19 +174,20 @@ class Fold:
     def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
         """The normaliser learns from what was scored; a new normal starts it again.
 
-        What is lost when the new normal begins is not missed any more. A calibrating entity raises
-        no alerts, so its incidents do not keep it from learning what is normal.
+        What is lost when the new normal begins is not missed any more. The tail of a calibrating
+        entity is not its own, so nothing keeps it from learning what is normal.
         """
         model = states["model"]
         is_warm = verdicts.status != Status.WARMING
         reseeds = verdicts.transition == Transition.NEW_NORMAL
         accept_loss(states["entity"], reseeds)
         age = model["age"] = np.where(reseeds, 0, model["age"] + is_warm)
+        model["recent"] = np.where(reseeds[:, None], 0.0, model["recent"])
         learnt = self._normaliser.learn(
             model["normaliser"],
             judged.deviations,
             age=age,
-            is_open=verdicts.incident["is_open"] & (verdicts.status == Status.SCORED),
+            is_suspicious=(judged.surprisal > SUSPICIOUS) & (verdicts.status == Status.SCORED),
             is_missing=verdicts.missing,
         )
         model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])

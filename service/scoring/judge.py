@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.scoring.bundle import Bundle
+from service.scoring.combine import combined
 from service.scoring.detector import Detection
 from service.scoring.normaliser import LN_2, Normaliser
 from service.scoring.tail import surprisal
@@ -21,7 +22,7 @@ class Judged:
 
     deviations: Float32Array  # (batch, view, dimension)
     surprisal: FloatArray  # (batch,) of the alarm score
-    severity: FloatArray  # (batch,)
+    severity: FloatArray  # (batch,) of this point alone
     contributions: Float32Array  # (batch, dimension)
     expected: FloatArray  # (batch, dimension)
     missing: BoolArray  # (batch, dimension)
@@ -38,6 +39,9 @@ class Judge:
             [v for v, view in enumerate(views) if view.role in (role, "both")]
             for role in ("score", "severity")
         )
+        weights = np.array([view.weight for view in views])
+        self._deciding_weights = weights[self._deciding]
+        self._ranking_weights = weights[self._ranking]
         # Contributions explain the score: its views alone.
         self._unit = bundle.calibration.excess.astype(np.float32)[:, self._deciding, None]
 
@@ -58,18 +62,13 @@ class Judge:
         aggregates = self._normaliser.aggregates(nats)
         knots, tail = calibration.knots[entity_index], calibration.tail[entity_index]
         levels = surprisal(aggregates, knots[:, :-1], tail[:, :-1])  # (batch, view)
-        alarm = _row_mean(levels[:, self._deciding])
+        alarm = combined(levels[:, self._deciding], self._deciding_weights)
         excess = np.maximum(nats[:, self._deciding] - np.float32(LN_2), 0.0)
         return Judged(
             deviations=deviations,
             surprisal=surprisal(alarm, knots[:, -1], tail[:, -1]),
-            severity=_row_mean(levels[:, self._ranking]),
+            severity=combined(levels[:, self._ranking], self._ranking_weights),
             contributions=np.ascontiguousarray((excess / self._unit[entity_index]).sum(axis=1)),
             expected=detection.expected + calibration.center[entity_index],
             missing=missing,
         )
-
-
-def _row_mean(levels: FloatArray) -> FloatArray:
-    means: FloatArray = np.ascontiguousarray(levels).mean(axis=1)
-    return means

@@ -40,6 +40,7 @@ class View(_Frozen):
     aggregation: Literal["sum", "sum_sqrt", "top_mean"]
     top: int = Field(default=1, ge=1, description="dimensions averaged by top_mean")
     role: Literal["score", "severity", "both"]
+    weight: float = Field(default=1.0, gt=0, description="of its surprisal among the others'")
 
 
 class Manifest(_Frozen):

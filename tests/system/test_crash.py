@@ -114,7 +114,7 @@ def test_a_subscriber_resumes_after_a_crash_without_gap_or_repeat(
 
 
 def test_a_real_machine_is_scored_through_kills_as_offline(tmp_path: Path) -> None:
-    """The shipped bundle, with its long memory, by the commands `replay` and `score`."""
+    """The shipped bundle, however long its memory, by the commands `replay` and `score`."""
     bundle = shipped_bundle("smd-machine-1-6")
     file = real_stretch("SMD/machine-1-6.npz", tmp_path, points=700)
     offline, online = tmp_path / "offline.npz", tmp_path / "online.npz"

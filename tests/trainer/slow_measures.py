@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from trainer.measures import BoolArray, FloatArray
+from trainer.measures.events import BoolArray, FloatArray
 
 
 def events_of(label: BoolArray) -> list[tuple[int, int]]:
@@ -108,13 +108,52 @@ def false_episodes(label: BoolArray, flags: BoolArray, *, gap: int) -> int:
     return sum(not any(label[start : end + 1]) for start, end in events_of(bridged))
 
 
-def median_delay(label: BoolArray, flags: BoolArray) -> float:
+def delays_of(label: BoolArray, flags: BoolArray) -> list[int]:
     delays = []
     for start, end in events_of(label):
         alarms = [time for time in range(start, end + 1) if flags[time]]
         if alarms:
             delays.append(alarms[0] - start)
+    return delays
+
+
+def median_delay(label: BoolArray, flags: BoolArray) -> float:
+    delays = delays_of(label, flags)
     return float(np.median(delays)) if delays else math.nan
+
+
+def delay_quantile(label: BoolArray, flags: BoolArray, *, quantile: float) -> float:
+    """Between the two delays that surround the place `quantile` x (count - 1)."""
+    delays = sorted(delays_of(label, flags))
+    if not delays:
+        return math.nan
+    place = quantile * (len(delays) - 1)
+    below, above = delays[math.floor(place)], delays[math.ceil(place)]
+    return below + (above - below) * (place - math.floor(place))
+
+
+def recall_within(label: BoolArray, flags: BoolArray, *, points: int) -> float:
+    events, found = events_of(label), 0
+    for start, end in events:
+        found += any(flags[time] for time in range(start, end + 1) if time - start <= points)
+    return found / len(events)
+
+
+def false_share(label: BoolArray, flags: BoolArray) -> float:
+    normal = [bool(flag) for flag, is_labelled in zip(flags, label, strict=True) if not is_labelled]
+    return sum(normal) / len(normal) if normal else math.nan
+
+
+def point_adjusted_f1(label: BoolArray, score: FloatArray) -> float:
+    best = 0.0
+    for threshold in score:
+        flags = score >= threshold
+        for start, end in events_of(label):
+            if any(flags[start : end + 1]):
+                flags[start : end + 1] = True
+        hits = (flags & label).sum()
+        best = max(best, f1(hits / flags.sum(), hits / label.sum()))
+    return float(best)
 
 
 def ranking(blame: FloatArray) -> list[int]:

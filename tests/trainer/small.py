@@ -3,9 +3,25 @@
 import numpy as np
 
 from service.scoring.series import Series
-from trainer.config import Config, preset
+from trainer.config import Config, Model, preset
 
 DIMENSIONS = ("a", "b", "c", "d", "e", "f")
+TINY: dict[Model, dict[str, object]] = {
+    "blind_spot": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
+    "gru_vae": {
+        "hidden": 8,
+        "dense": 8,
+        "latent": 2,
+        "flows": 2,
+        "lanes": 8,
+        "tbptt_steps": 10,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "window_length": 16,
+        "clusters": 4,
+    },
+    "linear": {"clusters": 4},
+}
 
 
 def series(entity: str = "alpha", *, count: int = 1200, level: float = 0.0) -> Series:
@@ -24,17 +40,5 @@ def series(entity: str = "alpha", *, count: int = 1200, level: float = 0.0) -> S
     )
 
 
-def tiny(**changes: object) -> Config:
-    defaults: dict[str, object] = {
-        "hidden": 8,
-        "dense": 8,
-        "latent": 2,
-        "flows": 2,
-        "lanes": 8,
-        "tbptt_steps": 10,
-        "epochs": 2,
-        "epoch_steps": 5,
-        "window_length": 16,
-        "threads": 1,
-    }
-    return preset("small", **{**defaults, **changes})
+def tiny(model: Model = "blind_spot", **changes: object) -> Config:
+    return preset("small", model=model, **{**TINY[model], **changes})

@@ -8,13 +8,16 @@ from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, load_bundle
 from service.scoring.fold import Fold
 from service.scoring.offline import score_series
+from service.scoring.tail import KNOTS, fit_tail
+from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, stretch_of, values_like
 from trainer.calibrate import (
     MIN_EXCEEDANCES,
+    MIN_POINTS,
     calibrate,
-    default_views,
     exceedances_per_incident,
     fit_kappa,
+    fit_tails,
 )
 from trainer.observe import Stretch, observe
 
@@ -85,8 +88,38 @@ def test_imputed_values_are_not_calibrated_on(bundle: Bundle) -> None:
 
 
 def test_too_few_held_out_points_are_said(bundle: Bundle) -> None:
-    with pytest.raises(TrainingFailed, match="200"):
-        calibrate(bundle, [stretch(bundle, "alpha", count=150)])
+    with pytest.raises(TrainingFailed, match=f"{MIN_POINTS} held-out points"):
+        calibrate(bundle, [stretch(bundle, "alpha", count=NEED + MIN_POINTS - 1)])
+
+
+def test_the_fewest_points_that_are_taken_are_enough(bundle: Bundle) -> None:
+    short = [stretch(bundle, entity, count=NEED + MIN_POINTS) for entity in ENTITIES]
+    found = calibrate(bundle, short)
+    assert list(found.unlike(bundle.manifest)) == []
+    scored = score_series(
+        Fold(replace(bundle, calibration=found)),
+        [series_like(entity, 400, seed=11) for entity in ENTITIES],
+    )
+    for one in scored:
+        assert np.isfinite(one.score[NEED:]).all()
+        assert (one.p_value[NEED:] < 0.1).mean() < 0.4
+
+
+def test_the_tail_of_the_score_is_that_of_the_weighted_combination(bundle: Bundle) -> None:
+    aggregates = np.random.default_rng(4).gamma(2.0, size=(900, 3))
+    knots, tail, kappa = fit_tails(aggregates, bundle.manifest)
+    assert (knots.shape, tail.shape) == ((4, KNOTS), (4, 4))
+    levels = [
+        [reference.surprisal(a, own, end) for a, own, end in zip(row, knots, tail, strict=False)]
+        for row in aggregates
+    ]
+    deciding = [v for v, view in enumerate(bundle.manifest.views) if view.role != "severity"]
+    weights = [bundle.manifest.views[v].weight for v in deciding]
+    alarm = [reference.power_mean([row[v] for v in deciding], weights) for row in levels]
+    expected = fit_tail(np.array(alarm))
+    assert tail[-1] == pytest.approx(expected.constants, rel=1e-4)
+    assert knots[-1] == pytest.approx(expected.knots, rel=1e-6, abs=1e-9)
+    assert kappa >= 1.0
 
 
 def test_exceedances_in_runs_are_counted_per_incident() -> None:
@@ -107,8 +140,11 @@ def test_kappa_is_counted_where_it_is_used() -> None:
     assert fit_kappa(few, budget=5.0, period_seconds=60.0) == exceedances_per_incident(few, 0.05)
 
 
-def test_the_default_views_have_both_roles_and_know_their_members() -> None:
-    views = default_views(("pca", "leave_one_out", "network"), dimensions=38, train_points=24_000)
-    assert [view.member for view in views] == ["pca", "leave_one_out", "network"]
-    assert {view.role for view in views} == {"severity", "score", "both"}
-    assert {view.top for view in views if view.aggregation == "top_mean"} == {5}
+def test_incidents_are_counted_as_the_incident_stage_opens_them() -> None:
+    generator = np.random.default_rng(3)
+    for share in (0.001, 0.01, 0.1, 0.4):
+        alarm = np.convolve(generator.normal(size=3000), np.ones(3), mode="same")
+        is_flagged = alarm > np.quantile(alarm, 1.0 - share)
+        opened = reference.incidents_opened(is_flagged.tolist())
+        expected = max(is_flagged.sum() / opened, 1.0)
+        assert exceedances_per_incident(alarm, share) == pytest.approx(expected)

@@ -62,7 +62,8 @@ def npz(folder: Path, entity: str = "alpha", *, is_labelled: bool = True) -> Pat
 
 
 def is_one_red_line(ran: Ran) -> bool:
-    return ran.err.startswith("error: ") and ran.err.count("\n") == 1
+    lines = ran.err.strip().splitlines()
+    return len(lines) == 1 and lines[0].startswith("error: ")
 
 
 # ---- what cannot be used
@@ -123,6 +124,34 @@ def test_an_option_out_of_range_is_a_usage_error(
     assert run("fit", *arguments).code == 2
 
 
+@pytest.mark.parametrize(
+    ("model", "option", "told"),
+    [
+        ("blind_spot", "--linear-skip", "is_linear_skip"),
+        ("linear", "--no-linear-skip", "is_linear_skip"),
+        ("linear", "--preset=paper", "paper"),
+        ("linear", "--untrained", "no network"),
+    ],
+)
+def test_an_option_of_another_model_is_refused_before_training(
+    run: Run, tmp_path: Path, model: str, option: str, told: str
+) -> None:
+    ran = run(
+        *("fit", "--data", npz(tmp_path), "--output", tmp_path / "out", "--name", "m"),
+        *("--period-seconds", "60", "--model", model, option),
+    )
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert told in ran.err
+    assert model in ran.err
+
+
+def test_training_is_refused_where_a_model_has_nothing_to_train(run: Run, tmp_path: Path) -> None:
+    arguments = ("--data", npz(tmp_path), "--output", tmp_path, "--name", "m", *FIT)
+    ran = run("fit", *arguments, "--model", "linear")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert "epochs" in ran.err
+
+
 def test_a_bundle_that_is_not_there_is_a_usage_error(run: Run, tmp_path: Path) -> None:
     ran = run("evaluate", tmp_path / "none", "--data", npz(tmp_path))
     assert (ran.code, is_one_red_line(ran)) == (2, True)
@@ -144,8 +173,8 @@ def test_evaluate_gives_the_rows_of_bundle_and_floors(run: Run, tmp_path: Path) 
     assert ran.code == 0
     answer = json.loads(ran.out)
     assert answer["bundle"] == bundle.title
-    assert list(answer["metrics"]) == ["score", "severity", "random", "input", "pca"]
-    assert answer["metrics"]["score"]["event_recall"] == 1.0
+    assert list(answer["metrics"]) == ["bundle", "score", "random", "input", "pca"]
+    assert answer["metrics"]["bundle"]["event_recall"] == 1.0
     assert "event_recall" not in answer["metrics"]["pca"]
     assert answer["entities"] == {"alpha": answer["metrics"]}
     assert load_bundle(bundle.folder).manifest.metrics == {}
@@ -166,6 +195,15 @@ def test_evaluate_without_labels_has_nothing_to_say(run: Run, tmp_path: Path) ->
     assert "no labels" in ran.err
 
 
+def test_an_untrained_network_needs_a_bundle_that_tells_how_it_was_trained(
+    run: Run, tmp_path: Path
+) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--untrained")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert "does not tell how it was trained" in ran.err
+
+
 def test_evaluate_refuses_other_dimensions(run: Run, tmp_path: Path) -> None:
     bundle = loaded_tiny_bundle(tmp_path)
     other = tmp_path / "other.csv"
@@ -183,7 +221,7 @@ def test_report_writes_the_measures_into_the_manifest_and_keeps_the_version(
     assert ran.code == 0
     again = load_bundle(bundle.folder)
     assert again.manifest.version == bundle.manifest.version
-    assert again.manifest.metrics["score"]["hit_rate_100"] == 1.0
+    assert again.manifest.metrics["bundle"]["hit_rate_100"] == 1.0
     assert json.loads(ran.out)["report"] == str(bundle.folder / "report.md")
     assert (bundle.folder / "timeline.png").is_file()
 
@@ -203,8 +241,8 @@ def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: P
     assert told["version"] == bundle.manifest.version
     assert told["metrics"] == bundle.manifest.metrics
     assert set(bundle.manifest.metrics) == {
+        "bundle",
         "score",
-        "severity",
         "untrained",
         "random",
         "input",
@@ -215,6 +253,21 @@ def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: P
     assert sum(file.stat().st_size for file in bundle.folder.iterdir()) < 2_000_000
     assert (bundle.folder / "loss.png").is_file()
     assert not list(output.glob("untrained*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_fit_of_a_model_without_a_network_trains_nothing(run: Run, tmp_path: Path) -> None:
+    output, data = tmp_path / "bundles", npz(tmp_path)
+    made = ("--data", data, "--output", output, "--name", "one", "--period-seconds", "60")
+    assert run("fit", *made, "--model", "linear", "--no-report").code == 0
+    bundle = load_bundle(output / "one")
+    assert bundle.manifest.model == "linear"
+    assert "network" not in bundle.manifest.members
+    assert set(bundle.manifest.metrics) == {"bundle", "score", "random", "input", "pca"}
+    ran = run("evaluate", bundle.folder, "--data", data, "--untrained")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert "linear has no network" in ran.err
 
 
 def fleet(folder: Path) -> Path:

@@ -23,13 +23,17 @@ def series(values: np.ndarray, *, segments: tuple[Segment, ...] = ()) -> Series:
     )
 
 
+def label_of(one: Series) -> np.ndarray:
+    assert one.label is not None
+    return one.label
+
+
 def perfect(one: Series) -> Answers:
     """Scores and contributions that know the labels."""
-    assert one.label is not None
     contribution = np.zeros(one.values.shape)
     for segment in one.segments:
         contribution[segment.start : segment.end + 1, list(segment.dimensions)] = 1.0
-    return Answers(one.label.astype(float), contribution, one.label)
+    return Answers(label_of(one).astype(float), contribution, label_of(one))
 
 
 def test_a_row_that_knows_the_labels_gets_every_measure_right() -> None:
@@ -39,6 +43,7 @@ def test_a_row_that_knows_the_labels_gets_every_measure_right() -> None:
     found = measure(one, perfect(one), period_seconds=60)
     assert found.pop("vus_pr") > 0.9
     assert found.pop("median_delay_points") == 0.0
+    assert found.pop("p90_delay_points") == 0.0
     assert found.pop("false_episodes_per_day") == 0.0
     assert set(found) == {
         "average_precision",
@@ -46,6 +51,8 @@ def test_a_row_that_knows_the_labels_gets_every_measure_right() -> None:
         "oracle_composite_f1",
         "composite_f1",
         "event_recall",
+        "event_recall_within_5",
+        "point_adjusted_f1",
         "hit_rate_100",
         "hit_rate_150",
         "rc_top_3",
@@ -86,6 +93,41 @@ def test_the_points_that_count_may_be_those_another_row_scored() -> None:
     assert missed["average_precision"] < 1.0
     cut = measure(one, answers, period_seconds=60, is_scored=is_scored)
     assert cut["average_precision"] == 1.0
+
+
+def test_severity_ranks_the_score_opens_incidents_and_flags_decide() -> None:
+    one = series(np.zeros((400, 2)), segments=(Segment(100, 109, ()), Segment(300, 309, ())))
+    generator = np.random.default_rng(6)
+    score, severity = generator.random(400), generator.random(400) + 0.3 * label_of(one)
+    flags = score > 0.9
+    found = measure(one, Answers(score, None, flags, severity), period_seconds=60, vus_width=20)
+    ranked = measure(one, Answers(severity, None), period_seconds=60, vus_width=20)
+    decided = measure(one, Answers(score, None, flags), period_seconds=60, vus_width=20)
+    by_severity = {"average_precision", "vus_pr", "vus_pr_file", "oracle_f1"}
+    assert by_severity < set(found)
+    assert set(found) == set(decided)
+    for name, value in found.items():
+        assert value == (ranked if name in by_severity else decided)[name], name
+    assert found["vus_pr"] != found["vus_pr_file"]
+
+
+def test_what_a_threshold_flags_outside_events_is_compared_with_what_it_was_meant_to() -> None:
+    one = series(np.zeros((1010, 2)), segments=(Segment(0, 9, ()),))
+    flags = np.arange(1010) < 30  # 10 inside the event, 20 of 1000 outside
+    answers = Answers(np.ones(1010), None, flags)
+    found = measure(one, answers, period_seconds=60, nominal_share=0.01)
+    assert found["flagged_over_nominal"] == pytest.approx(2.0)
+    assert "flagged_over_nominal" not in measure(one, answers, period_seconds=60)
+
+
+def test_an_event_found_late_is_not_found_in_time() -> None:
+    one = series(np.zeros((100, 2)), segments=(Segment(10, 29, ()), Segment(60, 79, ())))
+    flags = np.isin(np.arange(100), [15, 66])
+    found = measure(one, Answers(np.ones(100), None, flags), period_seconds=60)
+    assert found["event_recall"] == 1.0
+    assert found["event_recall_within_5"] == 0.5
+    assert found["median_delay_points"] == 5.5
+    assert found["p90_delay_points"] == pytest.approx(5.9)
 
 
 def test_a_row_without_a_threshold_has_no_measures_of_decisions() -> None:

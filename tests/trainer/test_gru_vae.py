@@ -1,4 +1,5 @@
 import copy
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 
-from trainer.config import Config, preset
+from trainer.config import GruVaeConfig
 from trainer.models.gru_vae import (
     SCALE_HIGH,
     SCALE_LOW,
@@ -25,13 +26,10 @@ from trainer.models.gru_vae import (
 DIMENSIONS = 5
 
 
-def tiny(**changes: object) -> Config:
-    return preset("small", hidden=6, dense=7, latent=3, flows=3, **changes)
-
-
-def network(seed: int = 0, **changes: object) -> GruVae:
+def network(seed: int = 0, *, activation: Literal["none", "relu"] = "none") -> GruVae:
     torch.manual_seed(seed)
-    return GruVae(DIMENSIONS, tiny(**changes))
+    config = GruVaeConfig(hidden=6, dense=7, latent=3, flows=3, dense_activation=activation)
+    return GruVae(DIMENSIONS, config)
 
 
 def rows(batch: int, steps: int, *, seed: int = 0) -> Tensor:
@@ -102,8 +100,8 @@ def test_every_flow_is_invertible(seed: int) -> None:
 
 
 @pytest.mark.parametrize("activation", ["none", "relu"])
-def test_every_parameter_receives_gradient(activation: str) -> None:
-    model = network(dense_activation=activation)
+def test_every_parameter_receives_gradient(activation: Literal["none", "relu"]) -> None:
+    model = network(activation=activation)
     evidence, _ = model(rows(8, 20), model.fresh(8))
     evidence.loss().backward()
     without = [

@@ -7,13 +7,21 @@ import pytest
 
 from service.scoring.bundle import Bundle
 from service.scoring.fold import Fold
-from service.scoring.offline import score_series
+from service.scoring.incident import RESOLVE_AFTER, Transition
+from service.scoring.offline import Scored, score_series
 from service.scoring.series import Segment, Series
 from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, series_like
-from trainer.budget import BUDGETS, incidents_per_day, last_rows
+from trainer.budget import (
+    BUDGETS,
+    false_incidents_over_budget,
+    incidents_per_day,
+    last_rows,
+)
 from trainer.datasets import Halves
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, measure
+from trainer.floors import Answers
 from trainer.report import Material, write_history, write_report
+from trainer.tables import APPENDIX, table
 from trainer.training import Progress
 
 FAULT = Segment(200, 219, (2,))
@@ -87,7 +95,7 @@ def test_a_report_shows_every_plot_and_all_of_them_are_small(
 def test_the_figures_of_a_report_are_those_of_its_data(reported: tuple[Material, str]) -> None:
     given, text = reported
     rows = given.evaluation.rows
-    assert f"| average precision | {rows['score']['average_precision']:.3f} |" in text
+    assert f"| average precision | {rows['bundle']['average_precision']:.3f} |" in text
     assert f"| {rows['random']['vus_pr']:.3f} |" in text
     own = max(given.evaluation.scored, key=lambda scored: float(np.nanmax(scored.severity)))
     assert "| test half | 2 | 800 | 0 | 40 |" in text
@@ -120,13 +128,32 @@ def test_a_horizon_that_was_not_reached_is_said_in_words(bundle: Bundle) -> None
     assert "not reached within 4 points" in text
 
 
-def test_severity_ranks_and_does_not_repeat_the_attribution(
+def test_the_bundle_ranks_by_severity_and_its_score_is_shown_beside_it(
     reported: tuple[Material, str],
 ) -> None:
-    rows = reported[0].evaluation.rows
-    assert {"hit_rate_100", "ndcg_100"} <= set(rows["score"])
-    assert not {"hit_rate_100", "hit_rate_150", "rc_top_3", "ndcg_100"} & set(rows["severity"])
-    assert "average_precision" in rows["severity"]
+    given, text = reported
+    rows = given.evaluation.rows
+    assert {"hit_rate_100", "ndcg_100", "event_recall"} <= set(rows["bundle"])
+    assert not {"hit_rate_100", "rc_top_3", "event_recall"} & set(rows["score"])
+    assert "| measure | bundle | score |" in text
+    ranked = [
+        measure(one, Answers(own.severity, None), period_seconds=60)["average_precision"]
+        for one, own in zip(given.evaluation.series, given.evaluation.scored, strict=True)
+    ]
+    assert rows["bundle"]["average_precision"] == pytest.approx(np.mean(ranked))
+
+
+def test_an_inflated_measure_is_kept_for_an_appendix(reported: tuple[Material, str]) -> None:
+    given, text = reported
+    head, lines = table(given.evaluation.rows, APPENDIX)
+    assert [line[0] for line in lines] == list(APPENDIX.values())
+    assert "random" in head
+    assert "adjusted" not in text
+
+
+def test_the_report_says_how_many_incidents_the_calibration_stretch_had(
+    reported: tuple[Material, str],
+) -> None:
     assert re.search(r"calibration stretch \(in sample\): \d", reported[1])
 
 
@@ -177,6 +204,50 @@ def test_more_budget_never_means_fewer_anomalies_and_labelled_events_do_not_coun
     assert rates.shape == BUDGETS.shape
     assert rates[0] <= rates[-1]
     assert with_events[0] > rates[0]
+
+
+def told_false(scored: Scored, *labelled: int) -> float:
+    """False incidents over a budget of 1, where a day is as long as what was scored."""
+    label = np.isin(np.arange(len(scored.score)), labelled)
+    period_seconds = 86_400.0 / float(np.isfinite(scored.score).sum())
+    return false_incidents_over_budget(scored, label, budget=1.0, period_seconds=period_seconds)
+
+
+def test_an_incident_is_false_when_nothing_from_its_opening_to_its_last_flag_is_labelled(
+    bundle: Bundle,
+) -> None:
+    one = series_like("alpha", 200)
+    one.values[100:103] += 50.0
+    (scored,) = score_series(Fold(bundle), [one])
+    opened = [told.row for told in scored.told if told.transition == Transition.OPENED]
+    resolved = [told.row for told in scored.told if told.transition == Transition.RESOLVED]
+    assert len(opened) == len(resolved) == 1
+    last = resolved[0] - RESOLVE_AFTER
+    assert last == np.flatnonzero(scored.is_anomaly)[-1]
+    assert told_false(scored) == pytest.approx(1.0)
+    assert told_false(scored, opened[0]) == 0.0
+    assert told_false(scored, last) == 0.0
+    assert told_false(scored, opened[0] - 1, last + 1) == pytest.approx(1.0)
+
+
+def test_an_incident_still_open_lasts_to_the_end(bundle: Bundle) -> None:
+    one = series_like("alpha", 200)
+    one.values[197:] += 50.0
+    (scored,) = score_series(Fold(bundle), [one])
+    assert told_false(scored) == pytest.approx(1.0)
+    assert told_false(scored, 199) == 0.0
+
+
+def test_twice_the_budget_halves_the_ratio(reported: tuple[Material, str]) -> None:
+    for scored in reported[0].evaluation.scored:
+        label = np.zeros(len(scored.score), bool)
+        ratios = [
+            false_incidents_over_budget(scored, label, budget=budget, period_seconds=60)
+            for budget in (1.0, 2.0)
+        ]
+        opened = sum(told.transition == Transition.OPENED for told in scored.told)
+        days = np.isfinite(scored.score).sum() * 60 / 86_400
+        assert ratios == pytest.approx([opened / days, opened / days / 2])
 
 
 def test_the_last_rows_of_a_series_lose_their_labels() -> None:

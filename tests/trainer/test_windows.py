@@ -5,7 +5,7 @@ from hypothesis.extra.numpy import arrays
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
-from trainer.config import preset
+from trainer.config import GruVaeConfig
 from trainer.windows import Lanes, Rows, impute, in_batches, medians, split, stretches
 
 
@@ -32,8 +32,7 @@ def numbered(*lengths: int) -> list[Rows]:
 def test_no_window_of_one_part_reaches_into_another(
     length: int, window: int, calibration_share: float, validation_share: float
 ) -> None:
-    config = preset(
-        "small",
+    config = GruVaeConfig(
         window_length=window,
         calibration_share=calibration_share,
         validation_share=validation_share,
@@ -49,7 +48,7 @@ def test_no_window_of_one_part_reaches_into_another(
 
 
 def test_default_split_keeps_the_last_three_tenths_for_calibration() -> None:
-    parts = split(10_000, preset("small"))
+    parts = split(10_000, GruVaeConfig())
     assert (parts.fit, parts.validation, parts.calibration) == (
         slice(0, 6202),
         slice(6251, 6951),
@@ -61,7 +60,7 @@ def test_series_too_short_to_split_says_what_each_part_would_get() -> None:
     with pytest.raises(
         TrainingFailed, match="120 rows is too short for windows of 50: it leaves 0"
     ):
-        split(120, preset("small"))
+        split(120, GruVaeConfig())
 
 
 @given(arrays(np.float64, (12, 3), elements=st.sampled_from([np.nan, np.nan, 1.0, 2.0])))
@@ -96,7 +95,7 @@ def test_single_row_is_a_stretch() -> None:
 
 
 def test_chunks_never_cross_from_one_piece_to_another() -> None:
-    lanes = Lanes(numbered(23, 50, 10, 4), preset("small", lanes=6, tbptt_steps=10))
+    lanes = Lanes(numbered(23, 50, 10, 4), GruVaeConfig(lanes=6, tbptt_steps=10))
     for _ in range(200):
         chunk, _ = next(lanes)
         assert chunk.shape == (6, 10, 2)
@@ -105,7 +104,7 @@ def test_chunks_never_cross_from_one_piece_to_another() -> None:
 
 
 def test_lane_that_is_not_fresh_goes_on_where_it_was() -> None:
-    lanes = Lanes(numbered(300, 200), preset("small", lanes=8, tbptt_steps=10))
+    lanes = Lanes(numbered(300, 200), GruVaeConfig(lanes=8, tbptt_steps=10))
     before, is_fresh = next(lanes)
     assert bool(is_fresh.all())
     continued = 0
@@ -120,21 +119,21 @@ def test_lane_that_is_not_fresh_goes_on_where_it_was() -> None:
 
 
 def test_every_entity_is_seen_and_longer_ones_more_often() -> None:
-    lanes = Lanes(numbered(400, 100), preset("small", lanes=16, tbptt_steps=10))
+    lanes = Lanes(numbered(400, 100), GruVaeConfig(lanes=16, tbptt_steps=10))
     seen = np.concatenate([next(lanes)[0][:, 0, 0].numpy() for _ in range(300)])
     assert 0.15 < (seen == 1).mean() < 0.25
 
 
 def test_same_seed_gives_the_same_chunks() -> None:
     def draw(seed: int) -> list[float]:
-        lanes = Lanes(numbered(100), preset("small", lanes=4, tbptt_steps=10, seed=seed))
+        lanes = Lanes(numbered(100), GruVaeConfig(lanes=4, tbptt_steps=10, seed=seed))
         return [float(next(lanes)[0].sum()) for _ in range(20)]
 
     assert draw(1) == draw(1) != draw(2)
 
 
 def test_pieces_shorter_than_a_chunk_shorten_the_chunk() -> None:
-    chunk, _ = next(Lanes(numbered(7, 5), preset("small", lanes=3, tbptt_steps=50)))
+    chunk, _ = next(Lanes(numbered(7, 5), GruVaeConfig(lanes=3, tbptt_steps=50)))
     assert chunk.shape == (3, 7, 2)
 
 

@@ -20,6 +20,7 @@ What differs from the paper, and why:
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -27,7 +28,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.config import Config
+from trainer.config import GruVaeConfig
+from trainer.training import Loss
+from trainer.windows import Lanes
 
 SPECTRAL_LIMIT = 0.98  # of the latent recurrence
 POSTERIOR_SCALE_FLOOR = 1e-4
@@ -123,8 +126,9 @@ class RandomWalkPrior(nn.Module):
 class GruVae(nn.Module):
     """Encoder, connected latents, flows, prior and decoder; x has unit standard deviations."""
 
-    def __init__(self, dimensions: int, config: Config) -> None:
+    def __init__(self, dimensions: int, config: GruVaeConfig) -> None:
         super().__init__()
+        self.is_linear_skip = config.is_linear_skip  # x is what a PCA leaves over
         self.latent = config.latent
         self.hidden = config.hidden
         widths = (config.hidden, config.dense, config.dense)
@@ -221,6 +225,36 @@ class GruVae(nn.Module):
         d, last = self.decoder(z, state[None])  # (B, T, H), (1, B, H)
         mean, raw_scale = self.head(self.decoder_dense(d)).chunk(2, dim=-1)  # (B, T, D) each
         return mean, bounded_scale(raw_scale), last[0]
+
+
+class GruVaeLesson:
+    """Truncated back-propagation: the state of every lane is carried from chunk to chunk."""
+
+    def __init__(
+        self, network: GruVae, lanes: Lanes, held_out: Sequence[Tensor], *, config: GruVaeConfig
+    ) -> None:
+        self.network, self.config = network, config
+        self._lanes, self._held_out = lanes, held_out
+        self._state = network.fresh(config.lanes)
+
+    def next_loss(self, step: int) -> Loss:
+        """Negative lower bound per point of the next chunk of every lane."""
+        self.network.contract()
+        x, is_fresh = next(self._lanes)  # (B, T, D), (B,)
+        evidence, self._state = self.network(x, self._state.detached(is_fresh))
+        beta = min(1.0, step / (self.config.beta_epochs * self.config.epoch_steps or 1))
+        return Loss(evidence.loss(beta), evidence._asdict())
+
+    def validation_loss(self) -> float:
+        """Negative lower bound per point, with the same noise every time."""
+        self.network.contract()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        total, points = 0.0, 0
+        for x in self._held_out:  # (run, step, D)
+            evidence, _ = self.network(x, self.network.fresh(len(x)), generator=generator)
+            total += float(evidence.loss()) * x.shape[0] * x.shape[1]
+            points += x.shape[0] * x.shape[1]
+        return total / points
 
 
 def _dense(widths: tuple[int, ...], *, is_relu: bool) -> nn.Sequential:

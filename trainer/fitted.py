@@ -1,0 +1,51 @@
+"""What a training leaves behind: everything that export, calibration and report need."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.scoring.series import FloatArray, Series
+from trainer.config import Config
+from trainer.linear import INPUT_LIMIT, Linear
+from trainer.models.blind_spot import BlindSpot
+from trainer.models.gru_vae import GruVae
+from trainer.nearest import Nearest
+from trainer.training import Progress
+from trainer.windows import Split, impute
+
+Network = BlindSpot | GruVae | None  # None: the linear prediction is all there is
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The closed-form parts, the network, and the series they were fitted to."""
+
+    config: Config
+    dimensions: tuple[str, ...]
+    entities: tuple[str, ...]  # entity i has index i + 1 in the graphs, 0 is the pooled one
+    linear: Linear
+    nearest: Nearest | None  # None: not a member
+    residual_scale: FloatArray  # (dimension,) scaled units, of what the linear skip leaves over
+    network: Network
+    series: tuple[Series, ...]  # what it was fitted to, per entity
+    splits: tuple[Split, ...]  # per entity
+    history: tuple[Progress, ...]  # one per epoch
+    best_epoch: int  # 0: the initial weights
+    training_sha256: str
+
+    def rows(self, index: int) -> FloatArray:
+        """Raw rows (time, dimension) of entity `index` >= 1, every missing value imputed."""
+        return impute(self.series[index - 1].values, self.linear.scaling.center[index])
+
+    def skip(self, clipped: FloatArray) -> FloatArray:
+        """What is expected of clipped scaled rows (time, dimension) without the network."""
+        if not isinstance(self.network, GruVae):
+            return self.linear.leave_one_out.predict(clipped)
+        if self.network.is_linear_skip:
+            return self.linear.pca.reconstruct(clipped)
+        return np.broadcast_to(self.linear.pca.mean, clipped.shape)
+
+    def residual(self, clipped: FloatArray) -> FloatArray:
+        """What the skip leaves over, in units of its root mean square; it is asked of a network."""
+        scaled = (clipped - self.skip(clipped)) / self.residual_scale
+        return np.clip(scaled, -INPUT_LIMIT, INPUT_LIMIT)

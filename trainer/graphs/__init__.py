@@ -1,0 +1,37 @@
+"""What is exported: the whole path from raw values to errors as two torch modules.
+
+A step graph sees one row and carries its state, a window graph sees a window and starts from zero;
+both give the same numbers for the same rows. The state always holds the lags, the last rows in
+standardised units; a recurrent network adds its own.
+"""
+
+from torch import nn
+
+from trainer.fitted import Fitted
+from trainer.graphs import feed_forward, recurrent
+from trainer.linear import LAGS
+from trainer.models.gru_vae import GruVae
+
+__all__ = ["state_shapes", "step_graph", "window_graph"]
+
+
+def step_graph(fitted: Fitted) -> nn.Module:
+    """(values, entity_index, *state) -> (error, expected, scale, *next state)."""
+    if isinstance(fitted.network, GruVae):
+        return recurrent.StepGraph(fitted, fitted.network)
+    return feed_forward.StepGraph(fitted, fitted.network)
+
+
+def window_graph(fitted: Fitted) -> nn.Module:
+    """(window, entity_index) -> (error, expected, scale) of its last row."""
+    if isinstance(fitted.network, GruVae):
+        return recurrent.WindowGraph(fitted, fitted.network)
+    return feed_forward.WindowGraph(fitted, fitted.network)
+
+
+def state_shapes(fitted: Fitted) -> dict[str, tuple[int, ...]]:
+    """The tensors that a step graph carries, in the order of its inputs, without the batch axis."""
+    lags: dict[str, tuple[int, ...]] = {"lags": (LAGS, len(fitted.dimensions))}
+    if isinstance(fitted.network, GruVae):
+        return {**lags, **recurrent.state_shapes(fitted.network)}
+    return lags
