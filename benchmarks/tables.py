@@ -24,7 +24,7 @@ COMPARED = {
     "injected": ("average_precision",),
 }
 SHOWN_GROUPS = ("Ranking", "Decisions", "Attribution")
-BY_SUITE = ("vus_pr", "composite_f1")
+BY_SUITE = ("vus_pr", "average_precision", "composite_f1")
 BUDGETS_SHOWN = slice(None, None, 3)
 
 

@@ -65,9 +65,10 @@ class Machine:
         )
 
 
-def observed(path: Path, bundles: Path) -> Machine:
+def observed(path: Path, bundles: Path, *, is_fresh: bool) -> Machine:
+    """Of the bundle kept in `bundles`; it is fitted where there is none, or `is_fresh` asks."""
     train, test = read_series(path, part="train"), read_series(path)
-    if not (bundles / path.stem / "current").is_file():
+    if is_fresh or not (bundles / path.stem / "current").is_file():
         build_bundle(fit([train], preset("small")), bundles, name=path.stem, period_seconds=60.0)
     bundle = load_bundle(bundles / path.stem)
     center, warm_up = bundle.calibration.center[1], bundle.manifest.memory_horizon
@@ -84,13 +85,11 @@ def _surprisal(bundle: Bundle, observed: Observed) -> FloatArray:
     """Without the cap, but for the dimensions that never moved in training."""
     normaliser = Normaliser(bundle.manifest)
     state = bundle.calibration.seed[[1]].astype(np.float32)
-    age, closed = starting_age(np.array([1])), np.zeros(1, bool)
+    age = starting_age(np.array([1]))
     nats = []
     for error, is_missing in zip(observed.errors, observed.is_missing, strict=True):
         deviations = normaliser.deviations(state, error[None])
         nats.append(normal_surprisal(deviations)[0])
-        state = normaliser.learn(
-            state, deviations, age=age, is_open=closed, is_missing=is_missing[None]
-        )
+        state = normaliser.learn(state, deviations, age=age, is_missing=is_missing[None])
     constant = np.where(bundle.calibration.is_constant[1], CONSTANT_CAP, np.inf)
     return np.asarray(np.minimum(np.stack(nats), constant), np.float32)

@@ -1,9 +1,10 @@
 """How views are combined: the tables of docs/detection-notes.md that a fitted bundle can answer.
 
-    python -m benchmarks.views [--data ../shared/data]
+    python -m benchmarks.views [--data ../shared/data] [--fresh]
 
-Fits the default to the tuning machines of SMD (kept in build/views), observes every view once, and
-combines them in several ways. Labels are read only to judge; one seed.
+Fits the default to the tuning machines of SMD, observes every view once, and combines them in
+several ways. The bundles are kept in build/views, and used again whatever has become of the code:
+`--fresh` fits them anew. Labels are read only to judge; one seed.
 """
 
 import os
@@ -20,7 +21,7 @@ from rich.table import Table
 from benchmarks.tuning import Combine, Machine, observed
 from service.scoring.combine import HALF_LIVES_POINTS, combined, remember, sustained
 from service.scoring.normaliser import CAP, LN_2
-from service.scoring.tail import fit_tail, surprisal, threshold_surprisal
+from service.scoring.tail import SECONDS_PER_DAY, fit_tail, surprisal, threshold_surprisal
 from trainer.calibrate import fit_kappa
 from trainer.measures.attribution import hit_rate
 from trainer.measures.decisions import composite_f1, event_recall, false_episodes
@@ -30,7 +31,7 @@ from trainer.observe import FloatArray
 MACHINES = ("machine-1-6", "machine-2-1", "machine-3-4")
 CAPS = (np.inf, 1e4, 1e3, 3e2)
 BUDGETS = (1.0, 2.0, 2.5, 3.0, 5.0)
-POINTS_PER_DAY = 1440
+POINTS_PER_DAY = SECONDS_PER_DAY / 60.0
 
 
 def _mean(levels: FloatArray, weights: FloatArray) -> FloatArray:
@@ -51,12 +52,14 @@ def main(
     bundles: Annotated[Path, typer.Option(help="Where fitted bundles are kept.")] = Path(
         "build/views"
     ),
+    is_fresh: Annotated[bool, typer.Option("--fresh", help="Fit even what is kept.")] = False,
 ) -> None:
     """Print the tables."""
     data = Path(os.environ.get("GAUGEWATCH_DATA", data))
-    machines = [observed(data / "SMD" / f"{name}.npz", bundles) for name in MACHINES]
+    paths = [data / "SMD" / f"{name}.npz" for name in MACHINES]
+    machines = [observed(path, bundles, is_fresh=is_fresh) for path in paths]
     console = Console()
-    for table in (_members, _combinations, _caps, _budgets, _blame):
+    for table in (_members, _combinations, _caps, _budgets, _culprits):
         console.print(table(machines))
 
 
@@ -97,7 +100,7 @@ def _budgets(machines: Sequence[Machine]) -> Table:
     return table
 
 
-def _blame(machines: Sequence[Machine]) -> Table:
+def _culprits(machines: Sequence[Machine]) -> Table:
     table = Table("contributions from", "HitRate@100", "HitRate@150")
     sources = {
         "views that decide": [one.of("score") for one in machines],
@@ -149,19 +152,17 @@ def _alarm(machine: Machine, budget: float) -> tuple[float, float, float]:
 
 def _hits(machine: Machine, views: Sequence[int], percent: int) -> float:
     """HitRate of the excess summed over these views."""
-    blame = np.zeros_like(machine.test[:, 0], dtype=np.float64)
+    contribution = np.zeros_like(machine.test[:, 0], dtype=np.float64)
     for v in views:
         held_out, later = (
             np.maximum(np.minimum(nats[:, v], np.float32(CAP)) - LN_2, 0.0)
             for nats in (machine.calibration, machine.test)
         )
-        blame += later / max(float(np.quantile(held_out.sum(axis=1), 0.99)), LN_2)
-    rates = [
-        hit_rate(blame[one.start : one.end + 1].mean(axis=0), one.dimensions, percent=percent)
-        for one in machine.series.segments
-        if one.dimensions
-    ]
-    return float(np.mean(rates))
+        contribution += later / max(float(np.quantile(held_out.sum(axis=1), 0.99)), LN_2)
+    segments = [one for one in machine.series.segments if one.dimensions]
+    means = [contribution[one.start : one.end + 1].mean(axis=0) for one in segments]
+    pairs = zip(means, segments, strict=True)
+    return float(np.mean([hit_rate(mean, one.dimensions, percent=percent) for mean, one in pairs]))
 
 
 if __name__ == "__main__":

@@ -72,10 +72,8 @@ class Normaliser:
     def judge(self, error: float) -> float:
         return (error - self.mean) / max(self.deviation, self.view.floor)
 
-    def learn(self, error: float, *, is_suspicious: bool) -> None:
+    def learn(self, error: float) -> None:
         rate = 1 - 2 ** (-1 / self.view.half_life_points)
-        if is_suspicious:
-            rate /= 10
         spread = max(self.deviation, self.view.floor)
         surprise = min(max(self.judge(error), -3.0), 3.0) * spread
         self.mean += rate * surprise
@@ -141,12 +139,11 @@ class Entity:
                 contributions[d] += excess / calibration.excess[self.index, v]
         alarm = self._combined(levels, "score")
         last = calibration.knots[self.index, -1], calibration.tail[self.index, -1]
-        nats_of_point = surprisal(alarm, *last)
-        score = nats_of_point / self.threshold
+        score = surprisal(alarm, *last) / self.threshold
         transition = self.incident.advance(is_flagged=score > 1, score=score)
         for v in range(len(manifest.views)):
             for one, e in zip(self.normalisers[v], errors[v], strict=True):
-                one.learn(e, is_suspicious=nats_of_point > -math.log(0.01))
+                one.learn(e)
         self.severities.append(self._combined(levels, "severity"))
         return score, lasting(self.severities)[-1], contributions, transition
 

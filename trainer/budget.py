@@ -9,8 +9,7 @@ from service.scoring.bundle import Bundle
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored
 from service.scoring.series import Series
-from service.scoring.tail import threshold_surprisal
-from trainer.evaluate import SECONDS_PER_DAY
+from service.scoring.tail import SECONDS_PER_DAY, threshold_surprisal
 from trainer.measures.decisions import false_episodes
 from trainer.measures.events import BoolArray, FloatArray, outside
 
@@ -34,8 +33,8 @@ def incidents_per_day(
 ) -> FloatArray:
     """Mean over entities of incidents per day at each of `BUDGETS`; labelled events left out.
 
-    The p-values are those scored at the bundle's own budget: another budget would also change,
-    a little, what the normaliser learns while incidents are open.
+    The p-values are those scored at the bundle's own budget: another budget changes what the
+    normaliser learns only through a new normal.
     """
     rates = np.array(
         [_rates(bundle, one, own) for one, own in zip(series, scored, strict=True)]

@@ -80,7 +80,7 @@ class _Judge:
     def _nats(self, observed: Observed, seed: FloatArray, *, entity_index: int) -> Float32Array:
         """Surprisal (time, view, dimension) of a stretch, learning from point to point."""
         state = seed.astype(np.float32)[None]
-        age, calm = starting_age(np.array([entity_index])), np.zeros(1, bool)
+        age = starting_age(np.array([entity_index]))
         is_constant = self._is_constant[[entity_index]]
         nats = np.empty_like(observed.errors)
         for time, error in enumerate(observed.errors):
@@ -90,9 +90,7 @@ class _Judge:
                 deviations, is_constant=is_constant, is_missing=is_missing
             )[0]
             age = age + 1
-            state = self._normaliser.learn(
-                state, deviations, age=age, is_suspicious=calm, is_missing=is_missing
-            )
+            state = self._normaliser.learn(state, deviations, age=age, is_missing=is_missing)
         return nats
 
 

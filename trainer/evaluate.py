@@ -1,14 +1,16 @@
 """Evaluation: what a row of a table answered on labelled series, measured the same for every row.
 
-Points a bundle did not score (NaN: warming up) are cut out for every row, as though the series
-did not have them: labels, scores and flags are joined over the cut, a segment without any scored
-point does not count, and a delay counts scored points only. For attribution the contributions of a
-labelled segment are averaged over its scored points, whether the segment was detected or not;
-segments without known culprits do not count. Every entity is measured alone, and entities are then
-averaged: each counts once.
+Points without a score (NaN: warming up) are cut out as though the series did not have them: labels,
+scores and flags are joined over the cut, a segment without any scored point does not count, and a
+delay counts scored points only. `evaluate` cuts what a bundle did not score out of every row; in
+the benchmark each row is measured on the points it scored (of the default all but the first 4).
+For attribution the contributions of a labelled segment are averaged over its scored points, whether
+the segment was detected or not; segments without known culprits do not count. Every entity is
+measured alone, and entities are then averaged: each counts once.
 
-Each answer is measured by what it is for: severity ranks, flags decide, contributions blame. The
-score opens incidents, so the measures of events at an oracle's threshold are taken on it.
+Each answer is measured by what it is for: severity ranks, flags decide, contributions name
+culprits. The score opens incidents, so the measures of events at an oracle's threshold are taken on
+it.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ import numpy as np
 
 from service.scoring.offline import Scored
 from service.scoring.series import Segment, Series
+from service.scoring.tail import SECONDS_PER_DAY
 from trainer.datasets import Halves
 from trainer.floors import Answers, floors
 from trainer.measures.attribution import hit_rate, ndcg, rc_top
@@ -35,7 +38,6 @@ from trainer.measures.events import BoolArray, FloatArray
 from trainer.measures.point_adjusted import point_adjusted_f1
 from trainer.measures.ranking import average_precision, oracle_composite_f1, oracle_f1, vus_pr
 
-SECONDS_PER_DAY = 86_400.0
 RC_TOP = 3
 WITHIN = 5  # points late, and still in time
 
@@ -111,10 +113,10 @@ def _attribution(
     if not known:
         return {}
     columns = {
-        "hit_rate_100": [hit_rate(blame, guilty, percent=100) for blame, guilty in known],
-        "hit_rate_150": [hit_rate(blame, guilty, percent=150) for blame, guilty in known],
-        f"rc_top_{RC_TOP}": [rc_top(blame, guilty, count=RC_TOP) for blame, guilty in known],
-        "ndcg_100": [ndcg(blame, guilty) for blame, guilty in known],
+        "hit_rate_100": [hit_rate(mean, culprits, percent=100) for mean, culprits in known],
+        "hit_rate_150": [hit_rate(mean, culprits, percent=150) for mean, culprits in known],
+        f"rc_top_{RC_TOP}": [rc_top(mean, culprits, count=RC_TOP) for mean, culprits in known],
+        "ndcg_100": [ndcg(mean, culprits) for mean, culprits in known],
     }
     return {name: float(np.mean(values)) for name, values in columns.items()}
 
@@ -180,5 +182,5 @@ def evaluate(
 
 
 def _answers(scored: Scored) -> Answers:
-    blame = scored.contribution.astype(np.float64)
-    return Answers(scored.score, blame, scored.is_anomaly, scored.severity)
+    contribution = scored.contribution.astype(np.float64)
+    return Answers(scored.score, contribution, scored.is_anomaly, scored.severity)

@@ -143,6 +143,7 @@ def fit_leave_one_out(stretches: Sequence[FloatArray]) -> LeaveOneOut:
 
     With S the inputs of dimension d itself (now and its lags) and O all others, the weights of
     the ridge regression of d on O are the first column of -P_OS P_SS^-1 (block inverse).
+    Ridge: Hoerl and Kennard, "Ridge Regression", Technometrics 1970.
     """
     rows = np.vstack(stretches)
     mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), SCALE_FLOOR)

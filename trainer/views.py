@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from service.scoring.bundle import View
 from trainer.config import Config
 
-HALF_LIVES_IN_TRAINING = 8.0
+DECIDING_SHARE, RANKING_SHARE = 1 / 8, 1 / 4  # half-lives in training lengths
 MIN_HALF_LIFE_POINTS = 64.0
 
 # How each member looks at its errors when it decides, and when it ranks: the largest errors raise
-# fewer false alarms, the sum of all sees more. Floors are in scaled units.
+# fewer false alarms, the sum of all sees more; what only ranks remembers longer, so that a long
+# fault goes on standing out. Floors are in scaled units.
 _LARGEST = {"power": "abs", "aggregation": "top_mean"}
 DECIDING: dict[str, dict[str, object]] = {
     "raw": {**_LARGEST, "floor": 2e-2},
@@ -30,7 +31,6 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
     The members that the configuration names; all of them, where it names none that the bundle has.
     A member has one view for both roles where it has the same form in both.
     """
-    half_life = _two_digits(max(train_points / HALF_LIVES_IN_TRAINING, MIN_HALF_LIFE_POINTS))
     top = max(1, round(dimensions / 8))
     deciding = _known(config.deciding, config.members)
     ranking = _known(config.ranking, config.members)
@@ -43,6 +43,8 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
             forms = [("score", decides)] if member in deciding else []
             forms += [("severity", ranks)] if member in ranking else []
         for role, form in forms:
+            share = RANKING_SHARE if role == "severity" else DECIDING_SHARE
+            half_life = _two_digits(max(share * train_points, MIN_HALF_LIFE_POINTS))
             known = {"member": member, "role": role, "half_life_points": half_life, "top": top}
             views.append(View.model_validate({**known, **form}))
     return views

@@ -15,6 +15,7 @@ def combined(levels: FloatArray, weights: FloatArray) -> FloatArray:
 
     Between the mean, in which a view that sees nothing hides one that does, and the largest, which
     raises as many false alarms as all views together (docs/detection-notes.md, 5).
+    Power means: Hardy, Littlewood and Polya, Inequalities, 1934, chapter 2.
     """
     squared = np.square(np.ascontiguousarray(levels) * weights)
     combination: FloatArray = np.sqrt(np.sqrt(np.square(squared).mean(axis=-1)))

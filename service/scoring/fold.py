@@ -20,7 +20,7 @@ from service.scoring.detector import Detector, Detects
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
 from service.scoring.judge import Judge, Judged
 from service.scoring.missing import NEVER_SEEN, accept_loss, impute, is_lost
-from service.scoring.normaliser import SUSPICIOUS, Normaliser, starting_age
+from service.scoring.normaliser import Normaliser, starting_age
 from service.scoring.tail import threshold_surprisal
 from service.scoring.verdict import (
     TOP_CAUSES,
@@ -174,8 +174,7 @@ class Fold:
     def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
         """The normaliser learns from what was scored; a new normal starts it again.
 
-        What is lost when the new normal begins is not missed any more. The tail of a calibrating
-        entity is not its own, so nothing keeps it from learning what is normal.
+        What is lost when the new normal begins is not missed any more.
         """
         model = states["model"]
         is_warm = verdicts.status != Status.WARMING
@@ -187,7 +186,6 @@ class Fold:
             model["normaliser"],
             judged.deviations,
             age=age,
-            is_suspicious=(judged.surprisal > SUSPICIOUS) & (verdicts.status == Status.SCORED),
             is_missing=verdicts.missing,
         )
         model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])

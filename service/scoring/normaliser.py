@@ -13,9 +13,7 @@ from service.scoring.bundle import Manifest, View
 LN_2 = float(np.log(2.0))
 YOUNG_POINTS = 32
 WINSOR = 3.0  # deviations beyond which an error teaches no more than this
-SUSPICIOUS = float(-np.log(0.01))  # nats of a point; beyond, it teaches more slowly
-SUSPICIOUS_SLOWDOWN = 10.0
-CAP = 1_000.0  # nats; beyond it one dimension would hide what all others say (docs/detection.md)
+CAP = 1_000.0  # nats; not less: culprits are enormous (docs/detection-notes.md, Who is to blame)
 CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
 MAX_DEVIATION = 1e9
 SETTLED_AGE = 1 << 30  # points; the calibration of an entity that was trained on
@@ -105,18 +103,16 @@ class Normaliser:
         deviations: Float32Array,
         *,
         age: npt.NDArray[np.int64],
-        is_suspicious: npt.NDArray[np.bool_],
         is_missing: npt.NDArray[np.bool_],
     ) -> Float32Array:
         """Mean and deviation after this point.
 
-        Winsorised; ten times slower from a suspicious point (batch,); not at all in a missing
-        dimension (batch, dimension). A state learns by plain averages until it is as old (age,
-        (batch,) points) as its half-life asks; its first points teach in full.
+        Winsorised, so that a fault teaches little; not at all in a missing dimension (batch,
+        dimension). A state learns by plain averages until it is as old (age, (batch,) points) as
+        its half-life asks; its first points teach in full.
         """
         ages = age.astype(np.float32)[:, None, None]
         rate = np.maximum(self._rate, 1.0 / (1.0 + ages))  # (batch, view, 1)
-        rate = np.where(is_suspicious[:, None, None], rate / SUSPICIOUS_SLOWDOWN, rate)
         rate = np.where(is_missing[:, None, :], 0.0, rate).astype(np.float32)
         spread = np.maximum(state[..., 1], self._floor)
         limit = np.where(ages < YOUNG_POINTS, np.float32(MAX_DEVIATION), np.float32(WINSOR))

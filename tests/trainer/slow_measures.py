@@ -156,18 +156,18 @@ def point_adjusted_f1(label: BoolArray, score: FloatArray) -> float:
     return float(best)
 
 
-def ranking(blame: FloatArray) -> list[int]:
-    return sorted(range(len(blame)), key=lambda dimension: (-blame[dimension], dimension))
+def ranking(contribution: FloatArray) -> list[int]:
+    return sorted(range(len(contribution)), key=lambda d: (-contribution[d], d))
 
 
-def hit_rate(blame: FloatArray, culprits: Sequence[int], *, percent: int) -> float:
-    top = ranking(blame)[: math.floor(percent * len(culprits) / 100)]
+def hit_rate(contribution: FloatArray, culprits: Sequence[int], *, percent: int) -> float:
+    top = ranking(contribution)[: math.floor(percent * len(culprits) / 100)]
     return len(set(top) & set(culprits)) / len(culprits)
 
 
-def ndcg(blame: FloatArray, culprits: Sequence[int]) -> float:
+def ndcg(contribution: FloatArray, culprits: Sequence[int]) -> float:
     gain = best = 0.0
-    for place, dimension in enumerate(ranking(blame)[: len(culprits)], start=1):
+    for place, dimension in enumerate(ranking(contribution)[: len(culprits)], start=1):
         gain += (dimension in culprits) / math.log2(place + 1)
         best += 1 / math.log2(place + 1)
     return gain / best

@@ -16,6 +16,7 @@ from trainer.config import LinearConfig
 from trainer.floors import floors
 
 CALM_POINTS = 20_000
+WIDE_POINTS, WIDE = 300, 200  # rows, and almost as many dimensions
 LINEAR = Row("linear", "Linear", is_floor=False, seeds=1, config=LinearConfig(clusters=4))
 FLOORS = [row for row in ROWS if row.config is None]
 
@@ -87,6 +88,22 @@ def test_a_floor_flags_about_as_many_calm_points_as_it_is_meant_to(row: Row) -> 
     if row.name == "pca":
         assert ratio > 0.5
     assert found.microseconds_per_point is None
+
+
+def test_a_floor_takes_its_threshold_from_rows_its_fit_has_not_seen() -> None:
+    """With as many dimensions a fit hugs the rows it saw, and every new row stands out."""
+    random = np.random.default_rng(7)
+    one, dimensions = small.series("wide", count=WIDE_POINTS), tuple(map(str, range(WIDE)))
+    train, test = (
+        replace(one, dimensions=dimensions, values=random.normal(size=(WIDE_POINTS, WIDE)))
+        for _ in range(2)
+    )
+    [pca] = [row for row in FLOORS if row.name == "pca"]
+    [found] = answers_of(pca, suite_of(Case("wide", train, test, is_tuning=False)))
+    assert found.answers.is_anomaly is not None
+    assert found.answers.is_anomaly.mean() < 0.02
+    seen = floors(train, train)["pca"].score
+    assert (found.answers.score > seen.max()).mean() > 0.9
 
 
 def test_a_floor_ranks_and_blames_as_without_a_threshold() -> None:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,29 @@ def _answered(
 
 
 def _floor(name: str, case: Case, *, seed: int) -> Answer:
-    """A floor with a threshold from the last part of the train half, at the usual budget."""
-    share = preset("small").calibration_share
-    calm = last_rows(case.train, round(share * len(case.train.values)))
+    """A floor with a threshold at the usual budget, from calm rows its fit has not seen.
+
+    Its own fit is on the whole train half; the threshold is from the last part of that half, as
+    scored by a fit on what comes before it.
+    """
+    held_out = round(preset("small").calibration_share * len(case.train.values))
+    before = _without_last(case.train, held_out)
+    calm = floors(before, last_rows(case.train, held_out), seed=seed + 1)[name].score
     own = floors(case.train, case.test, seed=seed)[name]
-    unlabelled = floors(case.train, calm, seed=seed + 1)[name].score
-    flags, nominal = _decided(own.score, unlabelled, period_seconds=case.period_seconds)
+    flags, nominal = _decided(own.score, calm, period_seconds=case.period_seconds)
     return Answer(Answers(own.score, own.contribution, flags), nominal_share=nominal)
+
+
+def _without_last(series: Series, count: int) -> Series:
+    """All but the last `count` rows, without labels."""
+    stop = len(series.values) - count
+    return replace(
+        series,
+        timestamps_ms=series.timestamps_ms[:stop],
+        values=series.values[:stop],
+        label=None,
+        segments=(),
+    )
 
 
 def _decided(

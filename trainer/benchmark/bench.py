@@ -18,7 +18,7 @@ class Row:
     name: str
     title: str
     is_floor: bool
-    seeds: int  # 1: no chance is in it
+    seeds: int  # 1: no network to train (KMeans keeps its seed), or one fitted once (GRU-VAE)
     config: Config | None  # None: nothing to fit beforehand
 
     def resized(self, name: Preset) -> "Row":

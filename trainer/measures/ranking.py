@@ -9,7 +9,10 @@ VUS_THRESHOLDS = 250  # at equal steps of rank
 
 
 def average_precision(label: BoolArray, score: FloatArray) -> float:
-    """Sum of (R_n - R_{n-1}) P_n over all distinct thresholds; equal scores are one threshold."""
+    """Sum of (R_n - R_{n-1}) P_n over all distinct thresholds; equal scores are one threshold.
+
+    Manning, Raghavan and Schuetze, Introduction to Information Retrieval, 2008, chapter 8.
+    """
     if not label.any():
         return float("nan")
     precision, recall, _ = _curve(label, score)
