@@ -1,5 +1,6 @@
 """Documents are code too: what they name exists, and what exists they name."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -192,3 +193,22 @@ def test_every_place_for_figures_is_closed(page: str) -> None:
 def test_the_figures_are_those_of_the_committed_results(page: Path) -> None:
     text = (ROOT / page).read_text()
     assert figures.filled(text) == text, "run python -m benchmarks.figures"
+
+
+def test_the_versions_named_are_those_that_are_shipped() -> None:
+    shipped = {
+        current.parent.name: current.read_text("utf-8").strip()
+        for current in (ROOT / "exported_models").glob("*/current")
+    }
+    pages = "\n".join(TEXTS[page] for page in ("README.md", "docs/api.md", "docs/explaining.md"))
+    named = [
+        (name, version)
+        for name, version in re.findall(r"\b([a-z][\w.-]*)/([0-9a-f]{12})\b", pages)
+        if name in shipped
+    ]
+    assert named
+    assert all(shipped[name] == version for name, version in named)
+    found = json.loads((ROOT / "benchmarks/results/explaining.json").read_text("utf-8"))
+    models = dict(machine["model"].split("/") for machine in found["machines"])
+    assert models
+    assert models.items() <= shipped.items()

@@ -1,7 +1,8 @@
 """The plan: which fits and which runs there are to do, and what each of them depends on.
 
-A fingerprint says everything that an answer follows from: the data, the configuration, the seed,
-the versions of the libraries. Where a finished file has the same one, the work is not done again.
+A fingerprint covers what a run is told: the data, the configuration, the seed,
+the versions of the libraries; not the source, whose state is kept with every result instead. Where
+a finished file has the same one, the work is not done again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
