@@ -167,7 +167,7 @@ def test_extreme_values_stay_finite(fold: Fold) -> None:
 
 def test_a_shifted_level_becomes_the_new_normal(fold: Fold) -> None:
     values = values_like("alpha", 900)
-    values[300:, 1] += 5.0
+    values[300:, 1] += 20.0
     verdicts = run(fold, values)
     transitions = [int(v.transition[0]) for v in verdicts]
     assert Transition.NEW_NORMAL in transitions
@@ -215,7 +215,7 @@ def test_nothing_is_remembered_while_warming(fold: Fold) -> None:
 
 def test_a_new_normal_forgets_what_was_severe(fold: Fold) -> None:
     values = values_like("alpha", 900)
-    values[300:, 1] += 5.0
+    values[300:, 1] += 20.0
     states, worst = fold.fresh(np.array([1])), 0.0
     for time, row in enumerate(values):
         worst = float(states["model"]["recent"].max())

@@ -17,6 +17,9 @@ def shipped_bundle(name: str) -> Path:
     return folder
 
 
+BUDGET = 20.0  # false incidents per entity-day: a short stretch is to have some incidents
+
+
 def real_stretch(path: str, folder: Path, *, points: int) -> Path:
     """Part of the test half of a data set, from before its first labelled anomaly."""
     data = Path(os.environ.get("GAUGEWATCH_DATA") or ROOT.parent / "shared" / "data")

@@ -39,7 +39,7 @@ def faulty_series(entity: str, *, shift: int) -> Series:
     values[64:70, 2] += 40.0
     values[90:105, 3] = np.nan
     values[120:126, 0] -= 6.0
-    values[140:400, 0] -= 6.0
+    values[140:400, 0] -= 60.0
     values[420:424] *= -4.0
     return series
 

@@ -18,7 +18,7 @@ from service.stream.messages import Point
 from tests.cli.commands import gaugewatch
 from tests.system.conftest import Undisturbed
 from tests.system.processes import PATIENCE_SECONDS, RedisServer, Service, until
-from tests.system.real import real_stretch, shipped_bundle
+from tests.system.real import BUDGET, real_stretch, shipped_bundle
 from tests.system.replays import (
     SERIES,
     SHARDS,
@@ -119,9 +119,11 @@ def test_a_real_machine_is_scored_through_kills_as_offline(tmp_path: Path) -> No
     file = real_stretch("SMD/machine-1-6.npz", tmp_path, points=700)
     offline, online = tmp_path / "offline.npz", tmp_path / "online.npz"
     words = ("--bundle", str(bundle), "--input", str(file), "--output", str(offline), "--json")
-    incidents = json.loads(gaugewatch("score", *words).out)["incidents"]
+    incidents = json.loads(gaugewatch("score", *words, "--budget", str(BUDGET)).out)["incidents"]
     with (
-        Service(bundle.parent, tmp_path, default_bundle="smd-machine-1-6") as service,
+        Service(
+            bundle.parent, tmp_path, default_bundle="smd-machine-1-6", false_alarm_budget=BUDGET
+        ) as service,
         ThreadPoolExecutor(1) as pool,
     ):
         pace = ("--batch", "5", "--rate", "300", "--json")

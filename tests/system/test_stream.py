@@ -17,7 +17,7 @@ from service.stream.messages import Alert
 from tests.cli.commands import gaugewatch, series_file
 from tests.system.conftest import Undisturbed
 from tests.system.processes import Service
-from tests.system.real import real_stretch, shipped_bundle
+from tests.system.real import BUDGET, real_stretch, shipped_bundle
 from tests.system.replays import SERIES, alert_log, by_entity
 from tests.system.subscribers import Subscriber, now_and_then
 
@@ -141,9 +141,9 @@ def test_a_real_machine_streams_as_it_scores(tmp_path: Path, name: str) -> None:
     file = real_stretch(f"SMD/{entity}.npz", tmp_path, points=700)
     offline, online = tmp_path / "offline.npz", tmp_path / "online.npz"
     words = ("--bundle", str(bundle), "--input", str(file), "--output", str(offline), "--json")
-    incidents = json.loads(gaugewatch("score", *words).out)["incidents"]
+    incidents = json.loads(gaugewatch("score", *words, "--budget", str(BUDGET)).out)["incidents"]
     with (
-        Service(bundle.parent, tmp_path, default_bundle=name) as service,
+        Service(bundle.parent, tmp_path, default_bundle=name, false_alarm_budget=BUDGET) as service,
         Subscriber(service) as live,
         Subscriber(service, is_cut=now_and_then(2)) as cut_off,
     ):
