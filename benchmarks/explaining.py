@@ -7,7 +7,6 @@ rule, draws them, and fills the page between `<!-- figures:NAME -->` and `<!-- /
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from benchmarks import figures
 from benchmarks.incidents import Incident, chosen, incidents_of, opening_alert
 from benchmarks.pictures import draw
 from service.scoring.bundle import load_bundle
@@ -52,12 +52,7 @@ def main(
 
 def filled(text: str, found: Found) -> str:
     """The page with its figures up to date."""
-
-    def block(match: re.Match[str]) -> str:
-        lines = "\n".join(_lines(match[1], found))
-        return f"<!-- figures:{match[1]} -->\n{lines}\n<!-- /figures -->"
-
-    return re.sub(r"<!-- figures:(\w+) -->.*?<!-- /figures -->", block, text, flags=re.DOTALL)
+    return figures.filled(text, lambda name: _lines(name, found))
 
 
 def _scored(data: Path, folder: Path) -> list[Incident]:

@@ -8,7 +8,7 @@ Results come from `make bench` and `make detection`. Each table stands between
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.detection import PICTURES, SHOWN
@@ -25,11 +25,11 @@ def main() -> None:
         page.write_text(filled(page.read_text()))
 
 
-def filled(text: str) -> str:
-    """The text with its tables up to date."""
+def filled(text: str, lines_of: Callable[[str], Iterable[str]] | None = None) -> str:
+    """The text with its tables up to date; `lines_of` a name, if they are not this module's."""
 
     def place(match: re.Match[str]) -> str:
-        lines = "\n".join(_lines(match[1]))
+        lines = "\n".join((lines_of or _lines)(match[1]))
         return f"<!-- figures:{match[1]} -->\n{lines}\n<!-- /figures -->"
 
     return PLACE.sub(place, text)
