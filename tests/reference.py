@@ -118,6 +118,7 @@ class Entity:
         self.threshold = threshold
         self.incident = Incident()
         self.severities: list[float] = []  # of each point alone
+        self.exceedance_rate = 0.002
         seed = bundle.calibration.seed[self.index]
         self.normalisers = [
             [Normaliser(view, *seed[v, d]) for d in range(len(bundle.manifest.dimensions))]
@@ -139,13 +140,22 @@ class Entity:
                 contributions[d] += excess / calibration.excess[self.index, v]
         alarm = self._combined(levels, "score")
         last = calibration.knots[self.index, -1], calibration.tail[self.index, -1]
-        score = surprisal(alarm, *last) / self.threshold
+        score = self._drifted(surprisal(alarm, *last)) / self.threshold
         transition = self.incident.advance(is_flagged=score > 1, score=score)
         for v in range(len(manifest.views)):
             for one, e in zip(self.normalisers[v], errors[v], strict=True):
                 one.learn(e)
         self.severities.append(self._combined(levels, "severity"))
         return score, lasting(self.severities)[-1], contributions, transition
+
+    def _drifted(self, surprisal: float) -> float:
+        """Less surprised by one that exceeds p = .002 more than four times too often."""
+        corrected = max(surprisal - max(math.log(self.exceedance_rate / 0.008), 0.0), 0.0)
+        half_life = min(view.half_life_points for view in self.bundle.manifest.views)
+        kept = 0.5 ** (1 / half_life)
+        self.exceedance_rate *= kept
+        self.exceedance_rate += (1 - kept) * (surprisal > -math.log(0.002))
+        return corrected
 
     def _view_error(self, error: np.ndarray, view: View) -> list[float]:
         member = error[self.bundle.manifest.members.index(view.member)]

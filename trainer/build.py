@@ -24,7 +24,7 @@ from trainer.observe import BoolArray, FloatArray, Stretch
 from trainer.views import default_views
 
 WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
-DEFAULT_BUDGET = 1.5  # false incidents per entity and day; docs/detection-notes.md, 7
+DEFAULT_BUDGET = 2.0  # false incidents per entity and day; docs/detection-notes.md, 11
 
 
 def build_bundle(

@@ -6,7 +6,7 @@ from service.scoring.bundle import View
 from trainer.config import Config
 
 DECIDING_SHARE, RANKING_SHARE = 1 / 8, 1 / 4  # half-lives in training lengths
-MIN_HALF_LIFE_POINTS = 64.0
+MIN_TRAIN_POINTS = 16_000  # shorter training gives no reason to forget sooner
 
 # How each member looks at its errors when it decides, and when it ranks: the largest errors raise
 # fewer false alarms, the sum of all sees more; what only ranks remembers longer, so that a long
@@ -17,7 +17,7 @@ DECIDING: dict[str, dict[str, object]] = {
     "pca": {**_LARGEST, "floor": 2e-2},
     "leave_one_out": {**_LARGEST, "floor": 5e-3},
     "nearest": {"power": "square", "aggregation": "sum", "floor": 1e-3},
-    "network": {**_LARGEST, "floor": 2e-3, "weight": 1.2},
+    "network": {**_LARGEST, "floor": 2e-3, "weight": 1.35},
 }
 RANKING: dict[str, dict[str, object]] = {
     **DECIDING,
@@ -44,7 +44,7 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
             forms += [("severity", ranks)] if member in ranking else []
         for role, form in forms:
             share = RANKING_SHARE if role == "severity" else DECIDING_SHARE
-            half_life = _two_digits(max(share * train_points, MIN_HALF_LIFE_POINTS))
+            half_life = _two_digits(share * max(train_points, MIN_TRAIN_POINTS))
             known = {"member": member, "role": role, "half_life_points": half_life, "top": top}
             views.append(View.model_validate({**known, **form}))
     return views

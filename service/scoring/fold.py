@@ -17,6 +17,7 @@ from service.errors import BundleInvalid, SettingInvalid
 from service.scoring.bundle import Bundle
 from service.scoring.combine import HALF_LIVES_POINTS, remember, sustained
 from service.scoring.detector import Detector, Detects
+from service.scoring.drift import COUNTED_P, corrected, updated
 from service.scoring.incident import Evidence, Transition, advance, incident_dtype
 from service.scoring.judge import Judge, Judged
 from service.scoring.missing import NEVER_SEEN, accept_loss, impute, is_lost
@@ -48,7 +49,7 @@ __all__ = [
     "top_causes",
 ]
 
-STATE_FORMAT = 2  # a snapshot of another format, or of another bundle, is never read
+STATE_FORMAT = 3  # a snapshot of another format, or of another bundle, is never read
 
 
 class Fold:
@@ -66,7 +67,7 @@ class Fold:
         self._normaliser = Normaliser(manifest)
         self._judge = Judge(bundle, self._normaliser)
         self._views = manifest.views
-        self._max_incident_points = min(view.half_life_points for view in manifest.views)
+        self._memory_points = min(view.half_life_points for view in manifest.views)
         self._threshold = threshold_surprisal(
             bundle.calibration.kappa, budget=self.budget, period_seconds=manifest.period_seconds
         )
@@ -84,6 +85,7 @@ class Fold:
             ("have", "<i8"),
             ("age", "<i8"),
             ("recent", "<f8", (len(HALF_LIVES_POINTS),)),  # averages of severity
+            ("exceedance_rate", "<f8"),  # share of recent points, see drift
             ("normaliser", "<f4", (len(self._views), self.dimensions, 2)),
             *((tensor.name, "<f4", tensor.shape) for tensor in self._detector.state),
         ]
@@ -95,6 +97,7 @@ class Fold:
         states["entity"]["missing"] = NEVER_SEEN
         states["model"]["normaliser"] = self.bundle.calibration.seed[entity_index]
         states["model"]["age"] = starting_age(entity_index)
+        states["model"]["exceedance_rate"] = COUNTED_P
         return states
 
     def decode(self, snapshot: bytes) -> States:
@@ -137,27 +140,28 @@ class Fold:
         status = self._status(states["model"]["have"], points.entity_index)
         is_warm = status != Status.WARMING
         threshold = self._threshold[points.entity_index]
+        surprisal = corrected(judged.surprisal, states["model"]["exceedance_rate"])
         lost = is_lost(states["entity"])
-        is_anomaly = is_warm & (judged.surprisal > threshold)
+        is_anomaly = is_warm & (surprisal > threshold)
         blamed = np.where(is_warm[:, None], judged.contributions, np.float32(0.0))
         recent = remember(states["model"]["recent"], judged.severity)
         states["model"]["recent"] = np.where(is_warm[:, None], recent, 0.0)
         evidence = Evidence(
             timestamps_ms=points.timestamps_ms,
             is_flagged=is_anomaly | lost.any(axis=1),
-            score=np.where(is_warm, judged.surprisal / threshold, np.nan),
+            score=np.where(is_warm, surprisal / threshold, np.nan),
             severity=np.where(is_warm, sustained(recent, judged.severity), np.nan),
             contributions=np.where(lost, np.maximum(blamed, np.float32(1.0)), blamed),
         )
         if decided is not None:
             evidence = replace(evidence, **vars(decided))
         incident = states["entity"]["incident"]
-        transition = advance(incident, evidence, max_points=self._max_incident_points)
+        transition = advance(incident, evidence, max_points=self._memory_points)
         return Verdicts(
             **vars(evidence),
             status=status,
             have=states["model"]["have"].copy(),
-            surprisal=np.where(is_warm, judged.surprisal, np.nan),
+            surprisal=np.where(is_warm, surprisal, np.nan),
             is_anomaly=is_anomaly,
             expected=judged.expected,
             missing=judged.missing,
@@ -172,7 +176,7 @@ class Fold:
         return np.where(have < self.need, Status.WARMING, known).astype(np.uint8)
 
     def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
-        """The normaliser learns from what was scored; a new normal starts it again.
+        """Normaliser and drift learn from what was scored; a new normal starts them again.
 
         What is lost when the new normal begins is not missed any more.
         """
@@ -182,6 +186,9 @@ class Fold:
         accept_loss(states["entity"], reseeds)
         age = model["age"] = np.where(reseeds, 0, model["age"] + is_warm)
         model["recent"] = np.where(reseeds[:, None], 0.0, model["recent"])
+        rate = model["exceedance_rate"]
+        counted = updated(rate, judged.surprisal, half_life_points=self._memory_points)
+        model["exceedance_rate"] = np.select([reseeds, is_warm], [COUNTED_P, counted], rate)
         learnt = self._normaliser.learn(
             model["normaliser"],
             judged.deviations,

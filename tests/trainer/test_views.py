@@ -4,7 +4,7 @@ import pytest
 
 from service.scoring.bundle import View
 from trainer.config import Config, preset
-from trainer.views import DECIDING, MIN_HALF_LIFE_POINTS, RANKING, default_views
+from trainer.views import DECIDING, RANKING, default_views
 
 
 def views_of(config: Config, *, train_points: int = 24_000) -> list[View]:
@@ -57,9 +57,10 @@ def test_a_member_alone_decides_and_ranks(member: str) -> None:
     assert members(views, "score", "both") == members(views, "severity", "both") == {member}
 
 
-def test_short_series_have_a_normaliser_that_is_slow_enough_to_learn() -> None:
-    views = views_of(preset("small", model="linear"), train_points=100)
-    assert {view.half_life_points for view in views} == {MIN_HALF_LIFE_POINTS}
+def test_short_series_do_not_make_a_normaliser_forget_sooner() -> None:
+    short, longer = (views_of(preset("small"), train_points=points) for points in (100, 16_000))
+    assert short == longer
+    assert {view.half_life_points for view in short} == {2000.0, 4000.0}
 
 
 def test_half_lives_are_rounded_so_that_entities_of_about_one_length_agree() -> None:
