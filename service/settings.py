@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         128 * 2**20, ge=1, description="bytes of all request bodies being received at once"
     )
     max_points_per_request: int = Field(10_000, ge=1, description="points in one request")
+    max_detect_bytes: int = Field(
+        64 * 2**20, ge=1, description="bytes of one series to detect anomalies in"
+    )
+    max_detect_points: int = Field(100_000, ge=1, description="points of such a series")
+    max_detect_requests: int = Field(1, ge=1, le=64, description="such series scored at once")
     max_queued_points: int = Field(100_000, ge=1, description="points waiting to be scored")
     max_entities: int = Field(100_000, ge=512, description="entities held in memory")
     max_entity_characters: int = Field(200, ge=1, le=1000, description="characters of a name")

@@ -1,6 +1,7 @@
 """Series from CSV: a header line, one row a point; read in chunks, explained by line."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from service.scoring.timestamps import Place, by_period, increasing
 
 TIMESTAMP_NAMES = ("timestamp", "timestamp_ms", "time", "date", "datetime", "ts")
 ROWS_AT_ONCE = 20_000  # so that the text of a file is never in memory as a whole
+MAX_LINE_CHARACTERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,68 @@ def read_csv(
     """Read a whole file; raise BadSeries."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = _rows(file)
-            _, names = next(rows, (1, []))
-            header = _header(path, names, columns, timestamp_column=timestamp_column)
-            return _parse(path, header, rows, period=period)
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+            return parse_csv(
+                path, file, columns=columns, timestamp_column=timestamp_column, period=period
+            )
+    except OSError as problem:
         raise BadSeries(f"{path}: expected CSV text in UTF-8: {problem}") from problem
 
 
-def _rows(file: TextIO) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers as an editor shows them; blank lines are skipped."""
+def parse_csv(
+    path: Path,
+    file: TextIO,
+    *,
+    columns: Sequence[str] | None,
+    timestamp_column: str | None,
+    period: float,
+) -> Series:
+    """Read a whole text that can be rewound; `path` is its name. Raises BadSeries."""
+    try:
+        rows = _rows(path, file)
+        _, names = next(rows, (1, []))
+        header = _header(path, names, columns, timestamp_column=timestamp_column)
+        return _parse(path, header, rows, period=period)
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise BadSeries(f"{path}: expected CSV text in UTF-8: {problem}") from problem
+
+
+def names_of(path: Path, file: TextIO) -> list[str]:
+    """The cells of the header; then the text is at its start again. Raises BadSeries."""
+    try:
+        _, cells = next(_rows(path, file), (1, []))
+        file.seek(0)
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise BadSeries(f"{path}: expected CSV text in UTF-8: {problem}") from problem
+    return [cell.strip() for cell in cells]
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their line numbers as an editor shows them; blank lines are skipped.
+
+    All rows must be as long as the first, before many of them are in memory.
+    """
     delimiter = max(",;\t", key=file.readline().count)
     file.seek(0)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(path, file), delimiter=delimiter, strict=True)
+    width = 0
     for row in reader:
         if row:
+            width = width or len(row)
+            if len(row) != width:
+                raise BadSeries(
+                    f"{path}: row {reader.line_num}: expected {width} cells, came {len(row)}"
+                )
             yield reader.line_num, row
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise BadSeries(
+                f"{path}: row {number}: expected at most {MAX_LINE_CHARACTERS} characters, "
+                f"came {len(line)}"
+            )
+        yield line
 
 
 def _header(
@@ -61,7 +109,7 @@ def _header(
     names = [cell.strip() for cell in cells]
     if not any(names):
         raise BadSeries(f"{path}: expected a header line, came an empty one")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise BadSeries(f"{path}: row 1: expected different names, came {twice} more than once")
     lower = [name.lower() for name in names]
@@ -87,7 +135,7 @@ def _parse(
     aside = [header.timestamp, header.label, header.culprits]
     texts: dict[int, list[str]] = {index: [] for index in aside if index is not None}
     while batch := list(islice(rows, ROWS_AT_ONCE)):
-        columns = _columns(path, batch, width=len(header.names))
+        columns = list(zip(*(cells for _, cells in batch), strict=True))
         place = partial(_line, path, [line for line, _ in batch])
         values = [numbers(columns[i], header.names[i], place=place) for i in header.dimensions]
         chunks.append(np.stack(values, axis=1))  # (time, dimension)
@@ -127,15 +175,6 @@ def _series(
 
 def _line(path: Path, lines: Sequence[int], row: int) -> str:
     return f"{path}: row {lines[row]}"
-
-
-def _columns(
-    path: Path, batch: list[tuple[int, list[str]]], *, width: int
-) -> list[tuple[str, ...]]:
-    for line, cells in batch:
-        if len(cells) != width:
-            raise BadSeries(f"{path}: row {line}: expected {width} cells, came {len(cells)}")
-    return list(zip(*(cells for _, cells in batch), strict=True))
 
 
 def _segments(

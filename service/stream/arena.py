@@ -23,6 +23,7 @@ class Held:
     seq: int = 0
     timestamp_ms: int = -1  # of its newest point
     needs_snapshot: bool = False  # Redis has one of another bundle
+    rows: bytes = b""  # taken over from another bundle, to be written with the next points
 
 
 class Arena:
@@ -44,6 +45,11 @@ class Arena:
         if held is not None:
             self._held[entity] = held
         return held
+
+    def rows(self, entity: str) -> bytes:
+        """What was taken over of an entity and is not committed yet."""
+        held = self._held.get(entity)
+        return b"" if held is None else held.rows
 
     def states(self, held: Sequence[Held]) -> States:
         """A copy of the states of these entities, (batch,)."""

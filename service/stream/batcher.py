@@ -14,23 +14,29 @@ from typing import Self
 
 from service.errors import BodyTooLarge, GaugewatchError, Overloaded
 from service.stream.messages import Point, Verdict
+from service.stream.serving import Serving
 
 MAX_STEPS = 512  # points of one entity in a batch; a longer one would hold up everybody else
-Requests = Sequence[Sequence[Point]]
 
 
-@dataclass(frozen=True)
-class _Request:
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Points that wait for their verdicts."""
+
     points: Sequence[Point]
+    checked: Serving  # whose bundles they fit
     steps: int  # points of its longest entity: they are folded one after the other
     answer: asyncio.Future[list[Verdict]]
+
+
+Requests = Sequence[Request]
 
 
 class Batcher:
     """One worker thread, a bounded queue of points in front of it.
 
-    `process` gets the points of several requests and returns, for each request, its verdicts or
-    what stopped it.
+    `process` gets several requests and returns, for each, its verdicts or what stopped it;
+    `afterwards` is called on the same thread when they were answered.
     """
 
     def __init__(
@@ -39,11 +45,13 @@ class Batcher:
         *,
         max_queued_points: int,
         max_batch_points: int,
+        afterwards: Callable[[], None] | None = None,
     ) -> None:
         self._process = process
+        self._afterwards = afterwards
         self._max_queued_points = max_queued_points
         self._max_batch_points = max_batch_points
-        self._requests: deque[_Request] = deque()
+        self._requests: deque[Request] = deque()
         self._arrived = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="scorer")
         self._task: asyncio.Task[None] | None = None
@@ -67,7 +75,7 @@ class Batcher:
             await self._task
         self._worker.shutdown()
 
-    async def submit(self, points: Sequence[Point]) -> list[Verdict]:
+    async def submit(self, points: Sequence[Point], *, checked: Serving) -> list[Verdict]:
         """Verdicts of one request, in its order. Raises Overloaded, BodyTooLarge."""
         if self._is_closing:
             raise Overloaded("the service is stopping; send the request to another, or again")
@@ -81,7 +89,7 @@ class Batcher:
             raise BodyTooLarge(
                 f"expected at most {MAX_STEPS} points of one entity in a request, came {steps}"
             )
-        request = _Request(points, steps, asyncio.get_running_loop().create_future())
+        request = Request(points, checked, steps, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self.queued_points += len(points)
         self._arrived.set()
@@ -93,20 +101,21 @@ class Batcher:
             await self._arrived.wait()
             self._arrived.clear()
             while batch := self._take():
-                requests = [request.points for request in batch]
                 try:
-                    answers = await loop.run_in_executor(self._worker, self._process, requests)
+                    answers = await loop.run_in_executor(self._worker, self._process, batch)
                 except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait forever
                     _fail(batch, error)
                 else:
                     _answer(batch, answers)
-                self.queued_points -= sum(map(len, requests))
+                self.queued_points -= sum(len(request.points) for request in batch)
+                if self._afterwards is not None:
+                    await loop.run_in_executor(self._worker, self._afterwards)
             if self._is_closing:
                 return
 
-    def _take(self) -> list[_Request]:
+    def _take(self) -> list[Request]:
         """The oldest requests, as many as fit a batch, at least one; not those given up on."""
-        batch: list[_Request] = []
+        batch: list[Request] = []
         points = steps = 0
         while self._requests:
             request = self._requests[0]
@@ -120,7 +129,7 @@ class Batcher:
         return batch
 
 
-def _answer(batch: list[_Request], answers: list[list[Verdict] | GaugewatchError]) -> None:
+def _answer(batch: list[Request], answers: list[list[Verdict] | GaugewatchError]) -> None:
     for request, answer in zip(batch, answers, strict=True):
         if request.answer.cancelled():
             continue  # the client has gone; its points are kept all the same
@@ -130,7 +139,7 @@ def _answer(batch: list[_Request], answers: list[list[Verdict] | GaugewatchError
             request.answer.set_result(answer)
 
 
-def _fail(batch: list[_Request], error: Exception) -> None:
+def _fail(batch: list[Request], error: Exception) -> None:
     for request in batch:
         if not request.answer.cancelled():
             request.answer.set_exception(error)

@@ -9,20 +9,24 @@ from typing import Self
 
 import numpy as np
 
-from service.errors import GaugewatchError, StoreUnavailable
+from service.errors import BadPoints, GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, answers_of, of_request
 from service.stream.arena import Held
 from service.stream.batcher import Batcher, Requests
 from service.stream.commit import Commit, Outcome
 from service.stream.lane import Advanced, Arrived, Lane
+from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, Verdict
 from service.stream.models import Models
+from service.stream.restore import restore
+from service.stream.rollout import refresh
 from service.stream.rows import Rows
-from service.stream.sift import Sifted, grouped, sift
+from service.stream.serving import Serving
+from service.stream.sift import Sifted, grouped, in_order, sift
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.view import Viewer, log_of
 
-ATTEMPTS = 3  # at an entity that another replica scores at the same time
+ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,7 @@ class Ingest:
         self._models = models
         self._on_stage = on_stage
         max_entities = max(limits.max_entities, MAX_ENTITIES_PER_CALL)
-        self._lanes = {
-            name: Lane(fold, max_entities=max_entities) for name, fold in models.folds.items()
-        }
+        self._lanes = Lanes(models, max_entities=max_entities)
         self._viewer = Viewer(store.twin())
         self._batcher = Batcher(
             self._process,
@@ -76,7 +78,7 @@ class Ingest:
     @property
     def entities(self) -> int:
         """Entities held in memory."""
-        return sum(len(lane.arena) for lane in self._lanes.values())
+        return self._lanes.entities
 
     @property
     def queued_points(self) -> int:
@@ -88,47 +90,56 @@ class Ingest:
 
         Raises BadPoints, BodyTooLarge, Overloaded, StoreUnavailable.
         """
-        self._models.check(points)
-        return await self._batcher.submit(points)
+        serving = self._models.serving
+        serving.check(points)
+        return await self._batcher.submit(points, checked=serving)
 
     async def entity(self, name: str, *, rows: int) -> EntityView:
         """An entity with its newest `rows` points. Raises UnknownEntity, StoreUnavailable."""
-        lane = self._lanes[self._models.name_of(name)]
-        return await self._viewer.view(lane, name, rows=rows)
+        self._models.serving.fold_of(name)
+        return await self._viewer.view(self._lanes.wrote, name, rows=rows)
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""
-        points = [point for request in requests for point in request]
+        points = [point for request in requests for point in request.points]
+        order = in_order([request.points for request in requests])
         answers: dict[int, Answer] = {}
-        away: StoreUnavailable | None = None
-        for name, positions in grouped(requests, self._models.name_of):
-            if away is None:
-                try:
-                    answers |= self._score(self._lanes[name], points, positions)
-                    continue
-                except StoreUnavailable as error:
-                    away = error  # and will be for the other groups: nobody waits for each
-            answers |= {i: away for group in positions.values() for i in group}
-        ends = np.cumsum([len(request) for request in requests]).tolist()
-        spans = zip([0, *ends[:-1]], ends, strict=True)
-        return [of_request([answers[i] for i in range(*span)]) for span in spans]
+        checked = [request.checked for request in requests]
+        for _ in range(ATTEMPTS):
+            serving = self._models.serving
+            self._store.commit_epoch = serving.epoch
+            answers |= _misfits(requests, checked, serving)
+            waiting = [position for position in order if position not in answers]
+            if not waiting:
+                break
+            self._score(serving, points, waiting, answers=answers)
+        contended = StoreUnavailable("another replica keeps scoring this entity; send it again")
+        answers |= {position: contended for position in order if position not in answers}
+        return [of_request([answers[i] for i in span]) for span in _spans(requests)]
 
     def _score(
-        self, lane: Lane, points: Sequence[Point], positions: dict[str, list[int]]
-    ) -> dict[int, Answer]:
-        """Score distinct entities of one bundle until every one is committed."""
-        answers: dict[int, Answer] = {}
-        for _ in range(ATTEMPTS):
-            try:
-                positions = self._attempt(lane, points, positions, answers=answers)
-            except Exception:
-                for entity in positions:
-                    lane.arena.drop(entity)  # committed or not: nobody knows
-                raise
-            if not positions:
-                return answers
-        contended = StoreUnavailable("another replica keeps scoring this entity; send it again")
-        return answers | {i: contended for group in positions.values() for i in group}
+        self,
+        serving: Serving,
+        points: Sequence[Point],
+        waiting: Sequence[int],
+        *,
+        answers: dict[int, Answer],
+    ) -> None:
+        """Answer what is committed, or cannot be; what was stale keeps waiting."""
+        away: StoreUnavailable | None = None
+        for name, positions in grouped(points, waiting, serving.name_of):
+            lane = self._lanes.of(serving.folds[name])
+            if away is None:
+                try:
+                    self._attempt(lane, points, positions, answers=answers)
+                    continue
+                except Exception as error:
+                    for entity in positions:
+                        lane.arena.drop(entity)  # committed or not: nobody knows
+                    if not isinstance(error, StoreUnavailable):
+                        raise
+                    away = error  # and will be for the other groups: nobody waits for each
+            answers |= {i: away for group in positions.values() for i in group}
 
     def _attempt(
         self,
@@ -137,10 +148,10 @@ class Ingest:
         positions: dict[str, list[int]],
         *,
         answers: dict[int, Answer],
-    ) -> dict[str, list[int]]:
-        """The path of a point. Returns the entities that were stale, with their positions."""
+    ) -> None:
+        """The path of a point. What was stale gets no answer."""
         with self._stage("restore"):
-            held = lane.restore(self._store, list(positions))
+            held = restore(lane, self._store, list(positions), lane_of=self._lanes.wrote)
         sifted = sift(lane, held, points, groups=positions)
         arrived = sifted.arrived
         with self._stage("fold"):
@@ -155,7 +166,8 @@ class Ingest:
             rows = {entity: rows for entity, (_, rows) in logs.items()}
             found = answers_of(lane.reader, sifted, advanced.rows, logs=rows)
         answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
-        return {entity: positions[entity] for entity in stale}
+        if Outcome.OUTDATED in outcomes:
+            self._follow()
 
     def _keep(
         self,
@@ -176,9 +188,18 @@ class Ingest:
                 continue
             lane.arena.drop(commit.entity)
             stale.add(commit.entity)
-            if outcome is Outcome.OUTDATED:
-                self._store.commit_epoch = self._store.epoch()
         return stale
+
+    def _follow(self) -> None:
+        """Another replica put a newer configuration in force: adopt it."""
+        try:
+            refresh(self._models, self._store)
+        except StoreUnavailable:
+            raise
+        except GaugewatchError as error:
+            raise StoreUnavailable(
+                f"a newer configuration is in force, and cannot be served here: {error.detail}"
+            ) from error
 
     def _moved(
         self, lane: Lane, logs: Mapping[str, tuple[bytes, Rows]], *, but: set[str]
@@ -199,7 +220,7 @@ class Ingest:
         """Token and kept rows of the entities of which a point came again."""
         again = sifted.owners[sifted.is_usable & ~sifted.is_new]
         return {
-            entity: log_of(lane, self._store, entity)
+            entity: log_of(lane, self._store, entity, rows=lane.arena.rows(entity))
             for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
         }
 
@@ -211,3 +232,25 @@ class Ingest:
         finally:
             if self._on_stage is not None:
                 self._on_stage(name, time.perf_counter() - start)
+
+
+def _misfits(
+    requests: Requests, checked: list[Serving], serving: Serving
+) -> dict[int, GaugewatchError]:
+    """Answers to requests that fit the bundles of before, and not those of now."""
+    answers: dict[int, GaugewatchError] = {}
+    for number, span in enumerate(_spans(requests)):
+        if checked[number] is serving:
+            continue
+        checked[number] = serving
+        try:
+            serving.check(requests[number].points)
+        except BadPoints as error:
+            answers |= dict.fromkeys(span, error)
+    return answers
+
+
+def _spans(requests: Requests) -> list[range]:
+    """Positions of the points of each request."""
+    ends = np.cumsum([len(request.points) for request in requests]).tolist()
+    return [range(*span) for span in zip([0, *ends[:-1]], ends, strict=True)]

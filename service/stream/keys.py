@@ -7,7 +7,8 @@ import zlib
 from typing import Final
 
 SHARDS_KEY: Final = "gw:shards"
-EPOCH_KEY: Final = "gw:epoch"
+EPOCH_KEY: Final = "gw:{configuration}:epoch"
+CONFIGURATION_KEY: Final = "gw:{configuration}:document"
 LOG_KEY: Final = "gw:alert_log"  # a random name, so that a log begun anew is not taken for the old
 
 

@@ -1,83 +1,95 @@
-"""Which bundle scores which entity."""
+"""Models: the versions a folder holds, opened once, and what they make of a configuration."""
 
-from collections.abc import Mapping, Sequence
+import threading
 from pathlib import Path
-from typing import Any
 
-from service.errors import BadPoints, BundleInvalid, UnknownBundle
-from service.scoring.bundle import find_bundles, load_bundle
+from service.errors import UnknownBundle
+from service.scoring.bundle import VERSION_CHARACTERS, find_bundles, load_bundle
 from service.scoring.fold import Fold
-from service.stream.messages import Point
+from service.stream.configuration import Configuration
+from service.stream.serving import Serving
 
-MAX_ERRORS_LISTED = 100
+FIRST_EPOCH = 1
 
 
 class Models:
-    """The current version of every bundle in a folder, opened.
-
-    An entity is scored by the bundle that was trained on it, any other entity by the default, which
-    is the only bundle if none is named.
-    """
+    """A folder of bundles, and the configuration in force."""
 
     def __init__(self, folder: Path, *, default: str | None, budget: float | None = None) -> None:
-        bundles = [load_bundle(path) for path in find_bundles(folder)]
-        if not bundles:
-            raise UnknownBundle(f"expected bundles in {folder.absolute()}, found none")
-        self._names = {
-            bundle.manifest.name: frozenset(bundle.manifest.dimensions) for bundle in bundles
+        """Serves the current version of every bundle until a configuration is adopted."""
+        self.folder = folder
+        self._budget = budget
+        self._default = default
+        self._opened: dict[tuple[str, str], Fold] = {}
+        self._lock = threading.Lock()
+        self._serving = self._served(FIRST_EPOCH, self.configured(Configuration()))
+
+    @property
+    def serving(self) -> Serving:
+        """What is in force in this process."""
+        return self._serving
+
+    def configured(self, configuration: Configuration) -> Configuration:
+        """What this folder, and the default of the settings, make of a configuration."""
+        current = {path.parent.name: path.name for path in find_bundles(self.folder)}
+        if not current:
+            raise UnknownBundle(f"expected bundles in {self.folder.absolute()}, found none")
+        found = configuration.found(current)
+        if self._default is None:
+            return found
+        return found.patterned(found.patterns, self._default)
+
+    def prepare(self, configuration: Configuration) -> None:
+        """Open what a configuration names. Raises UnknownBundle, BundleInvalid."""
+        self._served(0, configuration)
+
+    def adopt(self, epoch: int, configuration: Configuration) -> Serving:
+        """Put a configuration in force here; what cannot be opened leaves the old one."""
+        self._serving = self._served(epoch, configuration)
+        return self._serving
+
+    def versions(self, name: str) -> list[str]:
+        """Versions of a bundle in the folder. Raises UnknownBundle."""
+        found = sorted(
+            path.parent.name for path in self.folder.glob(f"{_plain(name)}/*/bundle.json")
+        )
+        if not found:
+            raise UnknownBundle(f"no bundle {name!r} in the folder of bundles")
+        return found
+
+    def folder_of(self, name: str, version: str) -> Path:
+        """Where a version is. Raises UnknownBundle."""
+        if version not in self.versions(name):
+            raise UnknownBundle(f"no version {version!r} of bundle {name!r} in the folder")
+        return self.folder / name / version
+
+    def open(self, name: str, version: str) -> Fold:
+        """A version, ready to score; opened once. Raises UnknownBundle, BundleInvalid."""
+        with self._lock:
+            if (name, version) not in self._opened:
+                bundle = load_bundle(self.folder_of(name, version))
+                self._opened[name, version] = Fold(bundle, budget=self._budget)
+            return self._opened[name, version]
+
+    def with_digest(self, digest: str) -> Fold | None:
+        """The version with this digest, if the folder still holds it."""
+        version = digest[:VERSION_CHARACTERS]
+        for path in self.folder.glob(f"*/{_plain(version)}/bundle.json"):
+            fold = self.open(path.parent.parent.name, version)
+            if fold.bundle.manifest.digest == digest:
+                return fold
+        return None
+
+    def _served(self, epoch: int, configuration: Configuration) -> Serving:
+        folds = {
+            name: self.open(name, active.version) for name, active in configuration.active.items()
         }
-        self.folds: Mapping[str, Fold] = {
-            bundle.manifest.name: Fold(bundle, budget=budget) for bundle in bundles
+        shadows = {
+            name: self.open(name, version) for name, version in configuration.shadows.items()
         }
-        if default is not None and default not in self.folds:
-            raise UnknownBundle(f"default bundle {default!r} is not one of {sorted(self.folds)}")
-        self.default = default or (next(iter(self.folds)) if len(self.folds) == 1 else None)
-        self._by_entity: dict[str, str] = {}
-        for name, fold in self.folds.items():
-            self._claim(name, fold.bundle.manifest.entities)
+        return Serving(epoch, configuration, folds, shadows=shadows)
 
-    def name_of(self, entity: str) -> str:
-        """Name of the bundle that scores `entity`; raises UnknownBundle."""
-        name = self._by_entity.get(entity, self.default)
-        if name is None:
-            raise UnknownBundle("no bundle was trained on this entity and there is no default")
-        return name
 
-    def fold_of(self, entity: str) -> Fold:
-        """The opened bundle that scores `entity`; raises UnknownBundle."""
-        return self.folds[self.name_of(entity)]
-
-    def check(self, points: Sequence[Point]) -> None:
-        """Raise BadPoints, listing every point that does not fit the bundle of its entity."""
-        errors: list[Mapping[str, Any]] = []
-        for index, point in enumerate(points):
-            if (problem := self._problem(point)) is not None:
-                errors.append({"index": index, **problem})
-        if errors:
-            raise BadPoints(
-                f"{len(errors)} of {len(points)} points do not fit the bundle of their entity; "
-                "nothing was kept",
-                errors=errors[:MAX_ERRORS_LISTED],
-            )
-
-    def _problem(self, point: Point) -> dict[str, str] | None:
-        try:
-            manifest = self.fold_of(point.entity).bundle.manifest
-        except UnknownBundle as error:
-            return {"code": error.code, "detail": error.detail}
-        expected, came = len(manifest.dimensions), len(point.values)
-        if isinstance(point.values, dict):
-            unknown = len(point.values.keys() - self._names[manifest.name])
-            if not unknown:
-                return None
-            detail = f"{unknown} names are not dimensions of bundle {manifest.name!r}"
-            return {"code": "unknown_dimension", "detail": detail}
-        if expected == came:
-            return None
-        detail = f"expected {expected} values for bundle {manifest.name!r}, came {came}"
-        return {"code": "wrong_dimension_count", "detail": detail}
-
-    def _claim(self, name: str, entities: Sequence[str]) -> None:
-        for entity in entities:
-            if (other := self._by_entity.setdefault(entity, name)) != name:
-                raise BundleInvalid(f"entity {entity!r} belongs to two bundles: {other}, {name}")
+def _plain(name: str) -> str:
+    """A name that means only itself in a pattern of paths."""
+    return "".join(c for c in name if c.isalnum() or c in "._-").lstrip(".")

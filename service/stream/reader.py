@@ -32,6 +32,7 @@ class _Told(NamedTuple):
     """What a row says in plain numbers; the names are those of the row."""
 
     timestamp_ms: int
+    version: bytes
     surprisal: float
     score: float
     severity: float
@@ -57,6 +58,7 @@ class Reader:
     def __init__(self, fold: Fold) -> None:
         calibration = fold.bundle.calibration
         self.title = fold.bundle.title
+        self._version = fold.bundle.manifest.version
         self._center, self._band = calibration.center, calibration.band
         self._indices = fold.bundle.entity_indices
         self._dimensions = fold.bundle.manifest.dimensions
@@ -127,12 +129,16 @@ class Reader:
             p_value=None if surprisal is None else p_value(surprisal),
             contributions=causes,
             incident=incident_id(entity, told.opened_ms) if told.opened_ms else None,
-            model=self.title,
+            model=self._scored_by(told.version.decode()),
             transition=ALERT_KINDS.get(told.transition, UNSET),
             have=told.have if is_warming else UNSET,
             need=self._need if is_warming else UNSET,
             missing=missing or UNSET,
         )
+
+    def _scored_by(self, version: str) -> str:
+        """A row taken over from another bundle names the version of that one."""
+        return self.title if version == self._version else version
 
     def _index(self, entities: Sequence[str]) -> npt.NDArray[np.int64]:
         return np.array([self._indices.get(entity, 0) for entity in entities], np.int64)

@@ -20,6 +20,7 @@ def row_dtype(fold: Fold) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("timestamp_ms", "<i8"),
+            ("version", "S12"),  # of the bundle that scored it
             ("surprisal", "<f8"),
             ("score", "<f8"),
             ("severity", "<f8"),
@@ -35,11 +36,11 @@ def row_dtype(fold: Fold) -> np.dtype[np.void]:
     )
 
 
-def pack(
-    rows: Rows, points: Points, verdicts: Verdicts, *, center: npt.NDArray[np.float64]
-) -> None:
-    """Write a batch into `rows` (batch,). `center` is (batch, dimension)."""
+def pack(rows: Rows, points: Points, verdicts: Verdicts, *, fold: Fold) -> None:
+    """Write a batch into `rows` (batch,), as scored by `fold`."""
+    bundle = fold.bundle
     rows["timestamp_ms"] = points.timestamps_ms
+    rows["version"] = bundle.manifest.version
     rows["values"] = points.values
     for name in ("surprisal", "score", "severity", "status", "is_anomaly", "is_flagged"):
         rows[name] = getattr(verdicts, name)
@@ -51,5 +52,11 @@ def pack(
     leading = top_causes(shares, rows["causes"].shape[1])
     rows["causes"]["dimension"] = leading
     rows["causes"]["share"] = np.take_along_axis(shares, leading, axis=1)
+    center = bundle.calibration.center[points.entity_index]
     expected = (verdicts.expected - center).astype(np.float32)
     rows["causes"]["expected"] = np.take_along_axis(expected, leading, axis=1)
+
+
+def written(rows: Rows) -> Rows:
+    """Rows that were written; a ring that lost its head is filled with zeros."""
+    return rows[rows["have"] > 0]

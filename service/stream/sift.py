@@ -45,21 +45,24 @@ class Sifted:
         )
 
 
-def grouped(
-    requests: Sequence[Sequence[Point]], name_of: Callable[[str], str]
-) -> Iterator[tuple[str, dict[str, list[int]]]]:
-    """Positions of the points of each entity, by bundle, at most one call's worth at once.
-
-    Sorted by time within a request; requests keep their order.
-    """
-    groups: dict[str, dict[str, list[int]]] = {}
-    start = 0
+def in_order(requests: Sequence[Sequence[Point]]) -> list[int]:
+    """Positions of all points: sorted by time within a request; requests keep their order."""
+    order: list[int] = []
     for request in requests:
-        for i in sorted(range(len(request)), key=lambda i: request[i].timestamp_ms):
-            entity = request[i].entity
-            group = groups.setdefault(name_of(entity), {})
-            group.setdefault(entity, []).append(start + i)
-        start += len(request)
+        start = len(order)
+        times = sorted(range(len(request)), key=lambda i: request[i].timestamp_ms)
+        order += [start + i for i in times]
+    return order
+
+
+def grouped(
+    points: Sequence[Point], order: Sequence[int], name_of: Callable[[str], str]
+) -> Iterator[tuple[str, dict[str, list[int]]]]:
+    """Positions of the points of each entity, by bundle, at most one call's worth at once."""
+    groups: dict[str, dict[str, list[int]]] = {}
+    for position in order:
+        entity = points[position].entity
+        groups.setdefault(name_of(entity), {}).setdefault(entity, []).append(position)
     for name, group in groups.items():
         entities = list(group)
         for first in range(0, len(entities), MAX_ENTITIES_PER_CALL):

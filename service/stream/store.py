@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from service.errors import StoreMisconfigured, StoreUnavailable
 from service.stream.commit import Commit, Layout, Outcome, packed
-from service.stream.keys import EPOCH_KEY, SHARDS_KEY, entity_keys
+from service.stream.keys import CONFIGURATION_KEY, EPOCH_KEY, SHARDS_KEY, entity_keys
 
 Answer = TypeVar("Answer")
 
@@ -69,6 +69,9 @@ class Store:
             socket_connect_timeout=self.options.connect_timeout_seconds,
         )
         self._commit_script = self._client.register_script((_SCRIPTS / "commit.lua").read_bytes())
+        self._configure_script = self._client.register_script(
+            (_SCRIPTS / "configure.lua").read_bytes()
+        )
         self._load_script = self._client.register_script((_SCRIPTS / "load.lua").read_bytes())
 
     def twin(self) -> "Store":
@@ -105,6 +108,18 @@ class Store:
         """Epoch of the configuration in force, which may be newer than `commit_epoch`."""
         return int(self._call(lambda: self._client.get(EPOCH_KEY)) or 1)
 
+    def configuration(self) -> tuple[int, bytes | None]:
+        """Epoch and document of the configuration in force, of one moment."""
+        keys = (EPOCH_KEY, CONFIGURATION_KEY)
+        epoch, document = self._call(lambda: self._client.mget(keys))
+        return int(epoch or 1), document
+
+    def configure(self, epoch: int, document: bytes) -> int | None:
+        """Replace the configuration read under `epoch`; its new epoch, None if it moved on."""
+        keys, args = (EPOCH_KEY, CONFIGURATION_KEY), (epoch, document)
+        replaced = int(self._call(lambda: self._configure_script(keys=keys, args=args)))
+        return replaced or None
+
     def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """All in one call, each on its own: a stale entity does not stop the others."""
         if not commits:
@@ -119,9 +134,9 @@ class Store:
         """What is kept of each, or None."""
         return [found and found[0] for found in self._read(entities, last_rows=0)]
 
-    def recent(self, entity: str, count: int) -> tuple[Stored, bytes] | None:
+    def recent(self, entities: Sequence[str], count: int) -> list[tuple[Stored, bytes] | None]:
         """What is kept, and the last rows, oldest first: as many as asked for and kept."""
-        return self._read([entity], last_rows=count)[0]
+        return self._read(entities, last_rows=count)
 
     def delete(self, entities: Iterable[str]) -> None:
         """Forget entities; their alerts stay in the log."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 
@@ -16,6 +16,7 @@ from service.stream.alerts import AlertFeed
 from service.stream.embedded import EmbeddedValkey
 from service.stream.ingest import Ingest, Limits
 from service.stream.models import Models
+from service.stream.rollout import Rollout
 from service.stream.store import Store, StoreOptions
 from service.web.auth import Gate
 from service.web.body import Bodies
@@ -62,7 +63,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
         except GaugewatchError as error:
             log.error("start refused", code=error.code, detail=error.detail)
             raise
-        log.info("started", bundles=sorted(app.state.services.models.folds))
+        log.info("started", bundles=_titles(app.state.services.models))
         yield
     log.info("stopped")
 
@@ -76,6 +77,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     url = settings.redis_url or await _embedded_url(settings, stack)
     store, probe = _store(url, settings, stack), _store(url, settings, stack)
     await asyncio.to_thread(store.check)
+    rollout = Rollout(_store(url, settings, stack), models)
+    await rollout.start()
+    stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = _metrics(settings, models)
     ingest = await stack.enter_async_context(
         Ingest(store, models, limits=_limits(settings), on_stage=metrics.observe_stage)
@@ -91,11 +95,12 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     services = Services(
         settings=settings,
         models=models,
+        rollout=rollout,
         ingest=ingest,
         feed=feed,
         metrics=metrics,
         bodies=Bodies(settings),
-        readiness=Readiness(probe, feed),
+        readiness=Readiness(probe, feed, rollout),
     )
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
@@ -129,5 +134,16 @@ def _limits(settings: Settings) -> Limits:
 
 def _metrics(settings: Settings, models: Models) -> Metrics:
     scoreboard = Scoreboard(shown=settings.metrics_entities, max_entities=settings.max_entities)
-    budgets = {fold.bundle.title: fold.budget for fold in models.folds.values()}
+    folds = models.serving.folds.values()
+    budgets = {fold.bundle.title: fold.budget for fold in folds}
     return Metrics(budgets=budgets, scoreboard=scoreboard)
+
+
+def _titles(models: Models) -> list[str]:
+    return sorted(fold.bundle.title for fold in models.serving.folds.values())
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

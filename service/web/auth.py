@@ -37,6 +37,7 @@ ACCESS: Final = {
     "/metrics": Access.KEY,
     "/openapi.json": Access.KEY,
     "/v1/points": Access.KEY,
+    "/v1/detect": Access.KEY,
     "/v1/entities/{entity:path}": Access.KEY,
     "/v1/models": Access.KEY,
     "/v1/alerts": Access.KEY,

@@ -21,10 +21,18 @@ _WORDS: Final = re.compile(
 
 
 def bad_json(
-    error: ValueError | RecursionError, body: bytes, *, line_number: int | None = None
+    error: ValueError | RecursionError,
+    body: bytes,
+    *,
+    line_number: int | None = None,
+    root: str = "$",
 ) -> BadBody:
-    """What keeps `body` from being read; with its line, where each line is a body."""
+    """What keeps `body` from being read; with its line, where each line is a body.
+
+    `root` is the path of `body`, where it is a part of a body.
+    """
     path, words = _path_and_words(error)
+    path = root + path.removeprefix("$")
     fault: dict[str, str | int] = {"path": path, "detail": words + _hint(words, body)}
     where = f" at {path}"
     if line_number is not None:

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from service.stream.messages import Verdict
-from service.web.scoreboard import Scoreboard
+from service.web.scoreboard import Scoreboard, Standing
 
 BOUNDS_SECONDS: Final = tuple(
     n / scale for scale in (10_000, 1_000, 100, 10, 1) for n in (1, 2.5, 5)
@@ -64,7 +64,7 @@ class Metrics(Collector):
             self._points[verdict.status] += 1
             if verdict.status in REPEATED:
                 continue
-            if verdict.score is not None:
+            if verdict.score is not None or verdict.incident is not None:
                 self._scoreboard.note(verdict, now_seconds)
             if verdict.is_anomaly:
                 self._anomalies[verdict.model or ""] += 1
@@ -126,6 +126,23 @@ class Metrics(Collector):
         yield _gauge("severity", text, severities, labels=labels)
         text = "Entities with a score that is not shown, for they are too many"
         yield _gauge("entities_not_exported", text, {(): left_out})
+        yield from _incident_gauges(shown)
+
+
+def _incident_gauges(shown: Sequence[Standing]) -> Iterator[Metric]:
+    """Several replicas may show one entity; the one with its newest point is right."""
+    labels = ("entity", "model")
+    newest: dict[Labels, float] = {(one.entity, one.model): one.newest_ms / 1000 for one in shown}
+    is_open: dict[Labels, float] = {(one.entity, one.model): one.is_open for one in shown}
+    shares: dict[Labels, float] = {
+        (one.entity, one.model, cause): share for one in shown for cause, share in one.causes
+    }
+    text = "Time of the newest point that this replica scored"
+    yield _gauge("newest_point_timestamp_seconds", text, newest, labels=labels)
+    text = "1 while that point belongs to an open incident"
+    yield _gauge("incident_open", text, is_open, labels=labels)
+    text = "Mean share of a leading cause of an open incident, 0 to 1"
+    yield _gauge("incident_cause_ratio", text, shares, labels=(*labels, "cause"))
 
 
 def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:

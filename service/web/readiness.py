@@ -6,6 +6,7 @@ from typing import Final
 
 from service.errors import StoreUnavailable
 from service.stream.alerts import AlertFeed
+from service.stream.rollout import Rollout
 from service.stream.store import Store
 
 FRESH_SECONDS: Final = 0.5  # however often we are asked, Redis is asked twice a second at most
@@ -14,9 +15,10 @@ FRESH_SECONDS: Final = 0.5  # however often we are asked, Redis is asked twice a
 class Readiness:
     """Asks Redis by a connection of its own, so that a full queue cannot delay the answer."""
 
-    def __init__(self, probe: Store, feed: AlertFeed) -> None:
+    def __init__(self, probe: Store, feed: AlertFeed, rollout: Rollout) -> None:
         self._probe = probe
         self._feed = feed
+        self._rollout = rollout
         self._asking = asyncio.Lock()
         self._asked_seconds = -FRESH_SECONDS
         self._store_reason: str | None = None
@@ -31,6 +33,7 @@ class Readiness:
         reasons = [
             self._store_reason,
             None if self._feed.is_reading else "the alert feed cannot read",
+            self._rollout.problem,
             "the service is stopping" if self.is_stopping else None,
         ]
         return [reason for reason in reasons if reason is not None]

@@ -12,6 +12,7 @@ from service.errors import BadInput, NotAuthorised, StoreUnavailable, UnknownEnt
 from service.scoring.fold import Fold
 from service.web import views
 from service.web.alerts import alerts
+from service.web.detect import PostDetect
 from service.web.faults import check_parameters, checked_entity
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
@@ -24,6 +25,7 @@ MAX_ROWS: Final = 1_000
 def add_routes(app: FastAPI) -> None:
     """All routes. Access to each is ruled in `auth`."""
     app.router.routes.insert(0, Route("/v1/points", PostPoints(), methods=["POST"]))
+    app.router.routes.insert(1, Route("/v1/detect", PostDetect(), methods=["POST"]))
     refusals = problem_responses(BadInput, NotAuthorised, UnknownEntity, StoreUnavailable)
     app.get(
         "/v1/entities/{entity:path}",
@@ -59,8 +61,8 @@ async def models(request: Request) -> Response:
     """The bundles that are loaded."""
     services = _services(request)
     views = [
-        _model_view(fold, is_default=name == services.models.default)
-        for name, fold in services.models.folds.items()
+        _model_view(fold, is_default=name == services.models.serving.default)
+        for name, fold in services.models.serving.folds.items()
     ]
     return _json([view.model_dump() for view in views])
 

@@ -1,11 +1,13 @@
 """The scoreboard: which entities are exported to Prometheus, and the worst they did lately.
 
 A scrape must not miss a spike between two scrapes, so what is shown is the maximum of a window of
-60 to 120 seconds: the running minute and the one before it.
+60 to 120 seconds: the running minute and the one before it. Of an open incident the causes are
+shown, as far as this replica has scored it; the time of the newest point tells which of several
+replicas is to be believed.
 """
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from service.stream.messages import Verdict
@@ -13,6 +15,16 @@ from service.stream.messages import Verdict
 WINDOW_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0  # an entity without points for so long vanishes
 LOOK_SECONDS: Final = 1.0  # a full board looks for idle entities so often at most
+CAUSES_SHOWN: Final = 3  # of an open incident
+
+
+@dataclass(slots=True)
+class _Incident:
+    """An open incident: the shares of its causes, summed over the anomalies seen here."""
+
+    id: str
+    anomalies: int = 0
+    blame: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -22,10 +34,12 @@ class _Entry:
     model: str
     seen_seconds: float
     window: int
-    score: float
-    severity: float
-    score_before: float
-    severity_before: float
+    score: float = 0.0
+    severity: float = 0.0
+    score_before: float = 0.0
+    severity_before: float = 0.0
+    newest_ms: int = -(2**63)  # older than every timestamp
+    incident: _Incident | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +50,16 @@ class Standing:
     model: str
     score: float
     severity: float
+    newest_ms: int  # timestamp of the newest point seen here
+    is_open: bool  # whether that point belongs to an open incident
+    causes: tuple[tuple[str, float], ...]  # dimension and mean share, largest first
 
 
 class Scoreboard:
-    """Scores of at most `max_entities` entities, of which the `shown` highest are exported."""
+    """At most `max_entities` entities, of which `shown` are exported.
+
+    Those with an open incident go first, then those with the highest score.
+    """
 
     def __init__(self, *, shown: int, max_entities: int) -> None:
         self._shown = shown
@@ -49,31 +69,34 @@ class Scoreboard:
         self._looked_seconds = -LOOK_SECONDS
 
     def note(self, verdict: Verdict, now_seconds: float) -> None:
-        """Take a scored verdict into account."""
-        score, severity = verdict.score or 0.0, verdict.severity or 0.0
+        """Take a verdict into account; an entity is known from its first score on."""
         window = int(now_seconds / WINDOW_SECONDS)
         entry = self._entries.get(verdict.entity)
         if entry is None:
-            if self._has_room(verdict.entity, now_seconds):
-                model = verdict.model or ""
-                new = _Entry(model, now_seconds, window, score, severity, 0.0, 0.0)
-                self._entries[verdict.entity] = new
-            return
+            if verdict.score is None or not self._has_room(verdict.entity, now_seconds):
+                return
+            entry = _Entry(verdict.model or "", now_seconds, window)
+            self._entries[verdict.entity] = entry
         if window != entry.window:
-            is_next = window == entry.window + 1
-            entry.score_before = entry.score if is_next else 0.0
-            entry.severity_before = entry.severity if is_next else 0.0
-            entry.window, entry.score, entry.severity = window, score, severity
-        entry.score = max(entry.score, score)
-        entry.severity = max(entry.severity, severity)
+            _turn(entry, window)
+        entry.score = max(entry.score, verdict.score or 0.0)
+        entry.severity = max(entry.severity, verdict.severity or 0.0)
         entry.model, entry.seen_seconds = verdict.model or "", now_seconds
+        if verdict.timestamp_ms > entry.newest_ms:  # a request may name its points in any order
+            entry.newest_ms = verdict.timestamp_ms
+            entry.incident = _incident_after(verdict, entry.incident)
 
     def leading(self, now_seconds: float) -> tuple[list[Standing], int]:
-        """The highest scores, by name where equal, and how many entities are not among them."""
+        """Whom to export, by name where equal, and how many entities are not among them."""
         self._forget_idle(now_seconds)
-        window = int(now_seconds / WINDOW_SECONDS)
-        standings = (_standing(*item, window=window) for item in self._entries.items())
-        shown = heapq.nsmallest(self._shown, standings, key=lambda one: (-one.score, one.entity))
+        first = heapq.nsmallest(
+            self._shown,
+            (
+                (entry.incident is None, -_score(entry, now_seconds), name)
+                for name, entry in self._entries.items()
+            ),
+        )
+        shown = [_standing(name, self._entries[name], now_seconds) for *_, name in first]
         return shown, len(self._entries) - len(shown) + len(self._turned_away)
 
     def _has_room(self, entity: str, now_seconds: float) -> bool:
@@ -98,8 +121,53 @@ class Scoreboard:
             del self._turned_away[key]
 
 
-def _standing(entity: str, entry: _Entry, *, window: int) -> Standing:
-    is_running = window == entry.window
-    score = max(entry.score, entry.score_before) if is_running else entry.score
-    severity = max(entry.severity, entry.severity_before) if is_running else entry.severity
-    return Standing(entity, entry.model, score, severity)
+def _turn(entry: _Entry, window: int) -> None:
+    """Begin a window; the one before counts only if it is the very last."""
+    is_next = window == entry.window + 1
+    entry.score_before = entry.score if is_next else 0.0
+    entry.severity_before = entry.severity if is_next else 0.0
+    entry.window, entry.score, entry.severity = window, 0.0, 0.0
+
+
+def _incident_after(verdict: Verdict, before: _Incident | None) -> _Incident | None:
+    """The open incident after this point; entities without calibration never have one."""
+    is_over = verdict.transition == "resolved" or verdict.status == "calibrating"
+    if verdict.incident is None or is_over:
+        return None
+    incident = before if before and before.id == verdict.incident else _Incident(verdict.incident)
+    if verdict.is_anomaly:
+        incident.anomalies += 1
+        for cause in verdict.contributions:
+            blame = incident.blame.get(cause.dimension, 0.0)
+            incident.blame[cause.dimension] = blame + cause.share
+    return incident
+
+
+def _score(entry: _Entry, now_seconds: float) -> float:
+    is_running = int(now_seconds / WINDOW_SECONDS) == entry.window
+    return max(entry.score, entry.score_before) if is_running else entry.score
+
+
+def _severity(entry: _Entry, now_seconds: float) -> float:
+    is_running = int(now_seconds / WINDOW_SECONDS) == entry.window
+    return max(entry.severity, entry.severity_before) if is_running else entry.severity
+
+
+def _standing(entity: str, entry: _Entry, now_seconds: float) -> Standing:
+    incident = entry.incident
+    return Standing(
+        entity,
+        entry.model,
+        score=_score(entry, now_seconds),
+        severity=_severity(entry, now_seconds),
+        newest_ms=entry.newest_ms,
+        is_open=incident is not None,
+        causes=_causes(incident) if incident is not None else (),
+    )
+
+
+def _causes(incident: _Incident) -> tuple[tuple[str, float], ...]:
+    leading = heapq.nsmallest(
+        CAUSES_SHOWN, ((-blame, name) for name, blame in incident.blame.items())
+    )
+    return tuple((name, -blame / incident.anomalies) for blame, name in leading)

@@ -8,6 +8,7 @@ from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.ingest import Ingest
 from service.stream.models import Models
+from service.stream.rollout import Rollout
 from service.web.body import Bodies
 from service.web.metrics import Metrics
 from service.web.readiness import Readiness
@@ -19,6 +20,7 @@ class Services:
 
     settings: Settings
     models: Models
+    rollout: Rollout
     ingest: Ingest
     feed: AlertFeed
     metrics: Metrics

@@ -1,11 +1,16 @@
 import asyncio
 import threading
+from collections.abc import Coroutine, Sequence
 
 import pytest
 
 from service.errors import GaugewatchError, Overloaded, StoreUnavailable
 from service.stream.batcher import Batcher, Requests
+from service.stream.configuration import Configuration
 from service.stream.messages import Point, Verdict
+from service.stream.serving import Serving
+
+SERVING = Serving(1, Configuration(), {}, shadows={})
 
 
 def point(number: int) -> Point:
@@ -27,6 +32,10 @@ def verdict_of(point: Point) -> Verdict:
     )
 
 
+def submit(running: Batcher, points: Sequence[Point]) -> Coroutine[None, None, list[Verdict]]:
+    return running.submit(points, checked=SERVING)
+
+
 class Worker:
     """Answers every point with its own time, and holds a batch until it is let go."""
 
@@ -37,8 +46,8 @@ class Worker:
 
     def process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         self.go.wait(10)
-        self.batches.append([len(request) for request in requests])
-        return [[verdict_of(one) for one in request] for request in requests]
+        self.batches.append([len(request.points) for request in requests])
+        return [[verdict_of(one) for one in request.points] for request in requests]
 
 
 def batcher(worker: Worker, *, queued: int = 100, batch: int = 100) -> Batcher:
@@ -49,7 +58,7 @@ async def test_every_request_gets_its_own_verdicts_whatever_shares_its_batch() -
     worker = Worker()
     async with batcher(worker, queued=10_000, batch=7) as running:
         requests = [[point(10 * n + i) for i in range(n % 5 + 1)] for n in range(60)]
-        answers = await asyncio.gather(*(running.submit(request) for request in requests))
+        answers = await asyncio.gather(*(submit(running, request) for request in requests))
     for request, answer in zip(requests, answers, strict=True):
         assert [verdict.timestamp_ms for verdict in answer] == [p.timestamp_ms for p in request]
     assert all(sum(sizes) <= 7 for sizes in worker.batches)
@@ -59,9 +68,9 @@ async def test_what_queues_while_a_batch_runs_is_one_batch() -> None:
     worker = Worker()
     worker.go.clear()
     async with batcher(worker) as running:
-        first = asyncio.create_task(running.submit([point(0)]))
+        first = asyncio.create_task(submit(running, [point(0)]))
         await asyncio.sleep(0.05)
-        rest = [asyncio.create_task(running.submit([point(n)])) for n in range(1, 20)]
+        rest = [asyncio.create_task(submit(running, [point(n)])) for n in range(1, 20)]
         await asyncio.sleep(0.05)
         worker.go.set()
         await asyncio.gather(first, *rest)
@@ -72,15 +81,15 @@ async def test_a_full_queue_refuses_and_keeps_nothing_of_the_request() -> None:
     worker = Worker()
     worker.go.clear()
     async with batcher(worker, queued=3) as running:
-        first = asyncio.create_task(running.submit([point(0), point(1)]))
+        first = asyncio.create_task(submit(running, [point(0), point(1)]))
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded):
-            await running.submit([point(2), point(3)])
+            await submit(running, [point(2), point(3)])
         assert running.queued_points == 2
         worker.go.set()
         await first
         assert running.queued_points == 0
-        assert len(await running.submit([point(n) for n in range(9)])) == 9
+        assert len(await submit(running, [point(n) for n in range(9)])) == 9
     assert worker.batches == [[2], [9]]
 
 
@@ -88,12 +97,12 @@ async def test_what_has_queued_is_answered_before_the_end() -> None:
     worker = Worker()
     worker.go.clear()
     running = await batcher(worker).__aenter__()
-    waiting = [asyncio.create_task(running.submit([point(n)])) for n in range(5)]
+    waiting = [asyncio.create_task(submit(running, [point(n)])) for n in range(5)]
     await asyncio.sleep(0.05)
     ending = asyncio.create_task(running.__aexit__(None, None, None))
     await asyncio.sleep(0.05)
     with pytest.raises(Overloaded):
-        await running.submit([point(9)])
+        await submit(running, [point(9)])
     worker.go.set()
     assert len(await asyncio.gather(*waiting)) == 5
     await ending
@@ -103,8 +112,8 @@ async def test_a_client_that_left_does_not_disturb_the_others() -> None:
     worker = Worker()
     worker.go.clear()
     async with batcher(worker) as running:
-        leaving = asyncio.create_task(running.submit([point(0)]))
-        staying = asyncio.create_task(running.submit([point(1)]))
+        leaving = asyncio.create_task(submit(running, [point(0)]))
+        staying = asyncio.create_task(submit(running, [point(1)]))
         await asyncio.sleep(0.05)
         leaving.cancel()
         worker.go.set()
@@ -114,13 +123,13 @@ async def test_a_client_that_left_does_not_disturb_the_others() -> None:
 async def test_what_stops_one_request_is_raised_there_alone() -> None:
     def process(requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         return [
-            StoreUnavailable("away") if request[0].timestamp_ms == 1 else [verdict_of(request[0])]
-            for request in requests
+            StoreUnavailable("away") if first.timestamp_ms == 1 else [verdict_of(first)]
+            for first in (request.points[0] for request in requests)
         ]
 
     async with Batcher(process, max_queued_points=9, max_batch_points=9) as running:
         good, bad = await asyncio.gather(
-            running.submit([point(0)]), running.submit([point(1)]), return_exceptions=True
+            submit(running, [point(0)]), submit(running, [point(1)]), return_exceptions=True
         )
     assert isinstance(good, list)
     assert isinstance(bad, StoreUnavailable)
@@ -133,9 +142,9 @@ async def test_a_batch_that_breaks_answers_everybody_and_the_next_one_runs() -> 
         calls.append(len(requests))
         if len(calls) == 1:
             raise ZeroDivisionError
-        return [[verdict_of(one) for one in request] for request in requests]
+        return [[verdict_of(one) for one in request.points] for request in requests]
 
     async with Batcher(process, max_queued_points=9, max_batch_points=9) as running:
         with pytest.raises(ZeroDivisionError):
-            await running.submit([point(0)])
-        assert len(await running.submit([point(1)])) == 1
+            await submit(running, [point(0)])
+        assert len(await submit(running, [point(1)])) == 1

@@ -23,7 +23,7 @@ def eventful(entity: str) -> Series:
     series = series_like(entity, 640, seed=1)
     series.values[100:130, 1] += np.repeat([0.6, 1.5, 4.0], 10)
     series.values[200:215, 2] = np.nan
-    series.values[300:, 3] += 5.0 * np.sin(np.arange(340))
+    series.values[300:, 3] += np.linspace(5.0, 60.0, 340) * np.sin(np.arange(340))
     return series
 
 
@@ -31,14 +31,13 @@ def alerts_of(fold: Fold, series: Series) -> Iterator[Told]:
     """Every alert of a series, with the verdicts it was made from."""
     index = np.array([fold.bundle.entity_indices[series.entity]])
     reader, states = Reader(fold), fold.fresh(index)
-    center = fold.bundle.calibration.center[index]
     for stamp, values in zip(series.timestamps_ms, series.values, strict=True):
         points = Points(index, np.array([stamp]), fold.centre(values[None], index))
         states, verdicts = fold.step(states, points)
         if not verdicts.transition[0]:
             continue
         rows = np.zeros(1, row_dtype(fold))
-        pack(rows, points, verdicts, center=center)
+        pack(rows, points, verdicts, fold=fold)
         alert = alert_of(reader, series.entity, verdicts, position=0, rows=rows)
         yield msgspec.json.decode(alert, type=Alert), verdicts
 

@@ -28,17 +28,17 @@ def two_bundles(tmp_path: Path, bundle_folder: Path) -> Path:
 
 def test_an_entity_is_scored_by_the_bundle_that_was_trained_on_it(two_bundles: Path) -> None:
     models = Models(two_bundles, default=None)
-    assert (models.name_of("alpha"), models.name_of("delta")) == ("tiny", "other")
+    assert (models.serving.name_of("alpha"), models.serving.name_of("delta")) == ("tiny", "other")
     with pytest.raises(UnknownBundle, match="no default"):
-        models.fold_of("gamma")
+        models.serving.fold_of("gamma")
 
 
 def test_any_other_entity_is_scored_by_the_default(two_bundles: Path) -> None:
-    assert Models(two_bundles, default="other").name_of("gamma") == "other"
+    assert Models(two_bundles, default="other").serving.name_of("gamma") == "other"
 
 
 def test_the_only_bundle_is_the_default(bundle_folder: Path) -> None:
-    assert Models(bundle_folder, default=None).name_of("gamma") == "tiny"
+    assert Models(bundle_folder, default=None).serving.name_of("gamma") == "tiny"
 
 
 def test_a_default_that_is_not_there_stops_the_start(bundle_folder: Path) -> None:
@@ -57,12 +57,12 @@ def test_an_entity_of_two_bundles_stops_the_start(tmp_path: Path, bundle_folder:
 
 
 def test_the_budget_of_the_operator_replaces_that_of_the_bundle(bundle_folder: Path) -> None:
-    assert Models(bundle_folder, default=None, budget=0.5).folds["tiny"].budget == 0.5
-    assert Models(bundle_folder, default=None).folds["tiny"].budget == 5.0
+    assert Models(bundle_folder, default=None, budget=0.5).serving.folds["tiny"].budget == 0.5
+    assert Models(bundle_folder, default=None).serving.folds["tiny"].budget == 5.0
 
 
 def test_without_a_default_unknown_entities_are_listed_as_bad(two_bundles: Path) -> None:
     models = Models(two_bundles, default=None)
     with pytest.raises(BadPoints) as caught:
-        models.check([Point("alpha", 1, [0.0] * 4), Point("gamma", 1, [0.0] * 4)])
+        models.serving.check([Point("alpha", 1, [0.0] * 4), Point("gamma", 1, [0.0] * 4)])
     assert [(e["index"], e["code"]) for e in caught.value.errors] == [(1, "unknown_bundle")]

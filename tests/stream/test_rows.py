@@ -20,12 +20,11 @@ FloatArray = npt.NDArray[np.float64]
 def packed(fold: Fold, values: FloatArray, *, index: int = 2) -> Rows:
     """Rows of one entity from a fresh state."""
     states, rows = fold.fresh(np.array([index])), np.zeros(len(values), row_dtype(fold))
-    center = fold.bundle.calibration.center[[index]]
     for time, row in enumerate(values):
         entity_index = np.array([index])
         points = Points(entity_index, np.array([time + 1]), fold.centre(row[None], entity_index))
         states, verdicts = fold.step(states, points)
-        pack(rows[time : time + 1], points, verdicts, center=center)
+        pack(rows[time : time + 1], points, verdicts, fold=fold)
     return rows
 
 

@@ -70,7 +70,7 @@ def test_first_commit_is_loaded_as_it_was_written(store: Store) -> None:
     assert (found.token, found.seq, found.epoch) == (first.new_token, 2, 1)
     assert (found.layout, found.snapshot_seq, found.snapshot) == (LAYOUT, 2, b"snapshot 2")
     assert found.rows == b""
-    assert store.recent("pump", 5) == (found, rows(1, 2))
+    assert store.recent(["pump"], 5)[0] == (found, rows(1, 2))
 
 
 def test_rows_since_the_snapshot_come_back_oldest_first_over_the_wrap(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_rows_since_the_snapshot_come_back_oldest_first_over_the_wrap(store: Sto
     second = commit(11, 5, after=first.new_token)
     store.commit([first])
     assert store.commit([second]) == [Outcome.OK]
-    found = store.recent("pump", 100)
+    found = store.recent(["pump"], 100)[0]
     assert found is not None
     assert found[0].rows == rows(7, 11)
     assert found[1] == rows(4, 11)
@@ -87,9 +87,9 @@ def test_rows_since_the_snapshot_come_back_oldest_first_over_the_wrap(store: Sto
 def test_a_repeat_with_the_same_token_changes_nothing(store: Store, client: Redis) -> None:
     first = replace(commit(1), alerts=(b"opened",))
     assert store.commit([first]) == [Outcome.OK]
-    before = store.recent("pump", 8)
+    before = store.recent(["pump"], 8)[0]
     assert store.commit([first]) == [Outcome.OK]
-    assert store.recent("pump", 8) == before
+    assert store.recent(["pump"], 8)[0] == before
     assert alerts_of(client) == [(b"1-0", b"opened")]
 
 
@@ -150,7 +150,7 @@ def test_a_new_layout_rewrites_the_ring_from_the_given_rows(store: Store, client
         commit(12, after=first.new_token), layout=wide, rows=b"twelve", snapshot=b"swapped"
     )
     assert store.commit([swap]) == [Outcome.OK]
-    found = store.recent("pump", 8)
+    found = store.recent(["pump"], 8)[0]
     assert found is not None
     assert (found[0].layout, found[0].snapshot, found[0].seq) == (wide, b"swapped", 12)
     assert found[1] == b"twelve"
@@ -163,7 +163,7 @@ def test_a_new_layout_may_bring_older_rows_along(store: Store) -> None:
     other = replace(LAYOUT, digest="b2")
     swap = replace(commit(4, 3, after=first.new_token), layout=other, snapshot=b"swapped")
     assert store.commit([swap]) == [Outcome.OK]
-    found = store.recent("pump", 8)
+    found = store.recent(["pump"], 8)[0]
     assert found is not None
     assert found[1] == rows(2, 4)
 
@@ -183,7 +183,7 @@ def test_more_rows_than_the_ring_holds_keep_the_newest(store: Store) -> None:
     first = commit(3, 3)
     store.commit([first])
     store.commit([replace(commit(30, 27, after=first.new_token), snapshot=b"s")])
-    found = store.recent("pump", 100)
+    found = store.recent(["pump"], 100)[0]
     assert found is not None
     assert found[1] == rows(23, 30)
 
@@ -427,7 +427,7 @@ def test_a_lost_reply_is_resent_and_nothing_is_written_twice(redis_url: str, cli
         proxy.swallow_next.set()
         assert store.commit([second]) == [Outcome.OK]
         assert proxy.swallowed == 1
-        found = store.recent("pump", 8)
+        found = store.recent(["pump"], 8)[0]
         assert found is not None
         assert (found[0].token, found[1]) == (second.new_token, rows(1, 3))
     assert alerts_of(client) == [(b"1-0", b"one"), (b"2-0", b"two")]
@@ -468,6 +468,6 @@ def test_a_killed_redis_is_unavailable_and_has_lost_nothing_after_its_restart(
         server.stop()
         with server:
             assert store.commit([commit(21, after=token)]) == [Outcome.OK]
-            found = store.recent("pump", 8)
+            found = store.recent(["pump"], 8)[0]
     assert found is not None
     assert found[1] == rows(14, 21)

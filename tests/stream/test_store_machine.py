@@ -179,7 +179,7 @@ class StoreMachine(RuleBasedStateMachine):
         expected = [self.model.get(entity) for entity in ENTITIES]
         assert self.stores[0].load(ENTITIES) == [kept and kept.stored() for kept in expected]
         for count, (entity, kept) in enumerate(zip(ENTITIES, expected, strict=True), start=7):
-            found = self.stores[1].recent(entity, count)
+            found = self.stores[1].recent([entity], count)[0]
             assert found == (kept and (kept.stored(), kept.last(count)))
 
     @invariant()

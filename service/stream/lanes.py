@@ -1,0 +1,40 @@
+"""The lanes of a process: one per bundle that scores, or scored what Redis still keeps."""
+
+import threading
+
+from service.scoring.fold import STATE_FORMAT, Fold
+from service.stream.commit import Layout
+from service.stream.lane import Lane
+from service.stream.models import Models
+
+
+class Lanes:
+    """Made when they are asked for. Arenas belong to the scoring thread; the rest to any."""
+
+    def __init__(self, models: Models, *, max_entities: int) -> None:
+        self._models = models
+        self._max_entities = max_entities
+        self._lanes: dict[str, Lane] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def entities(self) -> int:
+        """Entities held in memory."""
+        return sum(len(lane.arena) for lane in list(self._lanes.values()))
+
+    def of(self, fold: Fold) -> Lane:
+        """The lane of an opened bundle."""
+        with self._lock:
+            title = fold.bundle.title
+            if title not in self._lanes:
+                self._lanes[title] = Lane(fold, max_entities=self._max_entities)
+            return self._lanes[title]
+
+    def wrote(self, layout: Layout) -> Lane | None:
+        """The lane whose rows and snapshots have this layout; None if its bundle is gone."""
+        digest, _, state_format = layout.digest.partition(".")
+        if state_format != str(STATE_FORMAT):
+            return None
+        fold = self._models.with_digest(digest)
+        lane = None if fold is None else self.of(fold)
+        return lane if lane is not None and lane.layout == layout else None

@@ -1,0 +1,116 @@
+"""Restoring: what Redis keeps of entities, back into the arena of the lane that scores them."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import structlog
+
+from service.scoring.fold import Decided, Points, States
+from service.scoring.offline import lockstep
+from service.stream.arena import Held
+from service.stream.commit import Layout
+from service.stream.lane import Lane
+from service.stream.rows import Rows, written
+from service.stream.store import Store, Stored
+from service.stream.swap import Leaving, can_take_over, carry_over
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+TIMESTAMP = np.dtype("<i8")  # first in every row and every snapshot, whatever the bundle
+LaneOf = Callable[[Layout], Lane | None]  # who wrote in a layout, if that bundle can be opened
+
+
+def restore(lane: Lane, store: Store, entities: Sequence[str], *, lane_of: LaneOf) -> list[Held]:
+    """What is held of each entity, after loading and replaying what was not.
+
+    An entity that another bundle scored last is taken over from it.
+    """
+    absent = [entity for entity in entities if lane.arena.get(entity) is None]
+    ours: list[tuple[str, Stored]] = []
+    others: dict[Layout, list[str]] = {}
+    for entity, stored in zip(absent, store.load(absent), strict=True):
+        if stored is not None and _is_whole(lane, stored):
+            ours.append((entity, stored))
+        elif stored is not None and stored.layout != lane.layout:
+            others.setdefault(stored.layout, []).append(entity)
+        else:
+            _start(lane, entity, stored)
+    for (entity, stored), state in zip(ours, _replayed(lane, ours), strict=True):
+        newest_ms = int(state["entity"]["timestamp_ms"])
+        lane.arena.put(entity, state, Held(-1, stored.token, stored.seq, newest_ms))
+    for layout, names in others.items():
+        _take_over(lane, lane_of(layout), store, names)
+    held = [lane.arena.get(entity) for entity in entities]
+    return [one for one in held if one is not None]
+
+
+def _is_whole(lane: Lane, stored: Stored) -> bool:
+    """Whether snapshot and rows are of this bundle, all there, and in order."""
+    if stored.layout != lane.layout or len(stored.snapshot) != lane.fold.state_dtype.itemsize:
+        return False
+    if len(stored.rows) != (stored.seq - stored.snapshot_seq) * lane.row_dtype.itemsize:
+        return False
+    times = np.frombuffer(stored.rows, lane.row_dtype)["timestamp_ms"]
+    first = np.frombuffer(stored.snapshot, TIMESTAMP, count=1)
+    return bool((np.diff(np.concatenate([first, times])) > 0).all())
+
+
+def _start(lane: Lane, entity: str, stored: Stored | None) -> None:
+    """A fresh state; where the log is damaged, or of a bundle unlike ours, with its place in it."""
+    state = lane.fold.fresh(lane.entity_indices([entity]))
+    held = Held(slot=-1)
+    if stored is not None:
+        log.warning("state started again", entity=entity, layout=stored.layout.digest)
+        newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
+        held.token, held.seq = stored.token, stored.seq
+        if len(newest) >= TIMESTAMP.itemsize:
+            held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
+        held.needs_snapshot = True
+    lane.arena.put(entity, state[0], held)
+
+
+def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
+    """Snapshot + rows since, through the fold. What was decided is read, not decided again."""
+    if not known:
+        return np.zeros(0, lane.fold.state_dtype)
+    states = np.concatenate([lane.fold.decode(stored.snapshot) for _, stored in known])
+    packed = np.frombuffer(b"".join(stored.rows for _, stored in known), lane.row_dtype)
+    counts = [len(stored.rows) // lane.row_dtype.itemsize for _, stored in known]
+    starts = np.cumsum([0, *counts])
+    index = lane.entity_indices([entity for entity, _ in known])
+    for time, members in lockstep(counts):
+        rows = packed[starts[members] + time]
+        points = Points(index[members], rows["timestamp_ms"], rows["values"])
+        decided = Decided(rows["is_flagged"], rows["score"], rows["severity"])
+        states[members], _ = lane.fold.step(states[members], points, decided)
+    return states
+
+
+def _take_over(lane: Lane, old: Lane | None, store: Store, entities: Sequence[str]) -> None:
+    """Entities that another bundle scored last; fresh where that is gone, or unlike ours."""
+    whole: list[tuple[str, Stored]] = []
+    rows: list[Rows] = []
+    for entity, found in zip(entities, store.recent(entities, lane.layout.capacity), strict=True):
+        stored, window = found or (None, b"")
+        if old is not None and stored is not None and _can_go(old, lane, stored):
+            whole.append((entity, stored))
+            rows.append(written(np.frombuffer(window, old.row_dtype)))
+        else:
+            _start(lane, entity, stored)
+    if old is None or not whole:
+        return
+    states = _replayed(old, whole)
+    leaving = [
+        Leaving(entity, state, own)
+        for (entity, _), state, own in zip(whole, states, rows, strict=True)
+    ]
+    for (entity, stored), carried in zip(whole, carry_over(old, lane, leaving), strict=True):
+        newest_ms = int(carried.state["entity"]["timestamp_ms"])
+        held = Held(-1, stored.token, stored.seq, newest_ms, needs_snapshot=True)
+        held.rows = carried.rows.tobytes()
+        lane.arena.put(entity, carried.state, held)
+    log.info("entities taken over", bundle=lane.fold.bundle.title, entities=len(whole))
+
+
+def _can_go(old: Lane, new: Lane, stored: Stored) -> bool:
+    return can_take_over(old, new) and _is_whole(old, stored)

@@ -1,0 +1,88 @@
+"""Serving: one configuration at work. Which bundle scores which entity, and what fits it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.errors import BadPoints, BundleInvalid, UnknownBundle
+from service.scoring.fold import Fold
+from service.stream.configuration import Configuration
+from service.stream.messages import Point
+
+MAX_ERRORS_LISTED = 100
+
+
+class Serving:
+    """Immutable: another configuration is another object.
+
+    An entity is scored by the bundle an operator assigned it to, else by the one that was trained
+    on it, else by the default, which is the only bundle if none is named.
+    """
+
+    def __init__(
+        self,
+        epoch: int,
+        configuration: Configuration,
+        folds: Mapping[str, Fold],
+        *,
+        shadows: Mapping[str, Fold],
+    ) -> None:
+        """`folds` and `shadows` are the opened versions that the configuration names."""
+        self.epoch = epoch
+        self.configuration = configuration
+        self.folds, self.shadows = folds, shadows
+        named = configuration.default
+        if named is not None and named not in folds:
+            raise UnknownBundle(f"default bundle {named!r} is not one of {sorted(folds)}")
+        self.default = named or (next(iter(folds)) if len(folds) == 1 else None)
+        self._names = {
+            name: frozenset(fold.bundle.manifest.dimensions) for name, fold in folds.items()
+        }
+        self._by_entity: dict[str, str] = {}
+        for name, fold in folds.items():
+            self._claim(name, fold.bundle.manifest.entities)
+
+    def name_of(self, entity: str) -> str:
+        """Name of the bundle that scores `entity`; raises UnknownBundle."""
+        name = self.configuration.assigned(entity) or self._by_entity.get(entity, self.default)
+        if name is None:
+            raise UnknownBundle("no bundle was trained on this entity and there is no default")
+        return name
+
+    def fold_of(self, entity: str) -> Fold:
+        """The opened bundle that scores `entity`; raises UnknownBundle."""
+        return self.folds[self.name_of(entity)]
+
+    def check(self, points: Sequence[Point]) -> None:
+        """Raise BadPoints, listing every point that does not fit the bundle of its entity."""
+        errors: list[Mapping[str, Any]] = []
+        for index, point in enumerate(points):
+            if (problem := self._problem(point)) is not None:
+                errors.append({"index": index, **problem})
+        if errors:
+            raise BadPoints(
+                f"{len(errors)} of {len(points)} points do not fit the bundle of their entity; "
+                "nothing was kept",
+                errors=errors[:MAX_ERRORS_LISTED],
+            )
+
+    def _problem(self, point: Point) -> dict[str, str] | None:
+        try:
+            manifest = self.fold_of(point.entity).bundle.manifest
+        except UnknownBundle as error:
+            return {"code": error.code, "detail": error.detail}
+        expected, came = len(manifest.dimensions), len(point.values)
+        if isinstance(point.values, dict):
+            unknown = len(point.values.keys() - self._names[manifest.name])
+            if not unknown:
+                return None
+            detail = f"{unknown} names are not dimensions of bundle {manifest.name!r}"
+            return {"code": "unknown_dimension", "detail": detail}
+        if expected == came:
+            return None
+        detail = f"expected {expected} values for bundle {manifest.name!r}, came {came}"
+        return {"code": "wrong_dimension_count", "detail": detail}
+
+    def _claim(self, name: str, entities: Sequence[str]) -> None:
+        for entity in entities:
+            if (other := self._by_entity.setdefault(entity, name)) != name:
+                raise BundleInvalid(f"entity {entity!r} belongs to two bundles: {other}, {name}")
