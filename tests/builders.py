@@ -1,5 +1,6 @@
 """Small real things for tests: a bundle made without torch, series, points."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,17 @@ def tiny_bundle(root: Path) -> Path:
     folder.rename(folder.parent / manifest.version)
     (root / "tiny" / "current").write_text(manifest.version + "\n")
     return root
+
+
+def another_version(root: Path, **changes: object) -> str:
+    """A second version of `tiny` beside the current one, with these fields of its manifest."""
+    bundle = load_bundle(root / "tiny")
+    folder = root / "tiny" / "draft"
+    shutil.copytree(bundle.folder, folder)
+    update = {"training": {"seed": 1}, **changes}
+    manifest = write_manifest(folder, bundle.manifest.model_copy(update=update))
+    folder.rename(folder.parent / manifest.version)
+    return manifest.version
 
 
 def stretch_of(

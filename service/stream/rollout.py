@@ -5,6 +5,8 @@ replicas notice within `POLL_SECONDS`, or earlier: a commit under an old epoch i
 """
 
 import asyncio
+import random
+import time
 from collections.abc import Callable
 
 import structlog
@@ -18,7 +20,7 @@ from service.stream.store import Store
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-ATTEMPTS = 5
+ATTEMPTS = 20
 
 Change = Callable[[Configuration], Configuration]
 
@@ -74,6 +76,7 @@ class Rollout:
             if (replaced := self._store.configure(epoch, sent)) is not None:
                 log.info("configuration replaced", epoch=replaced)
                 return self._models.adopt(replaced, wanted)
+            time.sleep(random.uniform(0.0, 0.02))
         raise StoreUnavailable("other replicas keep changing the configuration; try again")
 
 
