@@ -145,7 +145,7 @@ def opening_alert(fold: Fold, incident: Incident) -> Alert:
     opening = _point(fold, series, incident.first, index=index)
     _, verdicts = fold.step(states, opening)
     rows = np.zeros(1, row_dtype(fold))
-    pack(rows, opening, verdicts, center=fold.bundle.calibration.center[index])
+    pack(rows, opening, verdicts, fold=fold)
     alert = alert_of(Reader(fold), series.entity, verdicts, position=0, rows=rows)
     return msgspec.json.decode(alert, type=Alert)
 

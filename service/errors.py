@@ -7,7 +7,8 @@ GaugewatchError
 │   ├── UnsupportedEncoding     415
 │   ├── BadPoints               422  well-formed, but points do not fit their bundle
 │   ├── BadSeries               422  a file of points cannot be read
-│   └── BadCursor               422
+│   ├── BadCursor               422
+│   └── BundleRefused           422  a candidate that was tried and must not score
 ├── NotAuthorised               401
 ├── OriginRefused               403  a web page of another site (web/auth.py)
 ├── HostRefused                 403  a name that is not of this machine (web/auth.py)
@@ -83,6 +84,12 @@ class BadCursor(BadInput):
     """A cursor into the alert log that we never gave."""
 
     code = "bad_cursor"
+
+
+class BundleRefused(BadInput):
+    """A version was opened and tried, and cannot be put in force."""
+
+    code = "bundle_refused"
 
 
 class NotAuthorised(GaugewatchError):

@@ -84,11 +84,17 @@ def tiny_bundle(root: Path) -> Path:
     return root
 
 
-def another_version(root: Path, **changes: object) -> str:
-    """A second version of `tiny` beside the current one, with these fields of its manifest."""
+def another_version(root: Path, *, step: bytes | None = None, **changes: object) -> str:
+    """A second version of `tiny` beside the current one, with these fields of its manifest.
+
+    `step` is another step graph; the digests say so.
+    """
     bundle = load_bundle(root / "tiny")
     folder = root / "tiny" / "draft"
     shutil.copytree(bundle.folder, folder)
+    if step is not None:
+        (folder / "step.onnx").write_bytes(step)
+        changes["step"] = File(file="step.onnx", sha256=sha256_of(folder / "step.onnx"))
     update = {"training": {"seed": 1}, **changes}
     manifest = write_manifest(folder, bundle.manifest.model_copy(update=update))
     folder.rename(folder.parent / manifest.version)

@@ -1,4 +1,4 @@
-"""The command line: `gaugewatch serve | demo | simulate | replay | watch | score`."""
+"""The command line: `gaugewatch serve | demo | simulate | replay | watch | score | models`."""
 
 import sys
 
@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from service.cli import demo, replay, score, serve, simulate, watch
+from service.cli import demo, models, replay, score, serve, simulate, watch
 from service.errors import BadInput, GaugewatchError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

@@ -67,6 +67,10 @@ class Client:
         """JSON of a route."""
         return json.loads(self._request("GET", path, None))
 
+    def send(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """JSON that a change of something answers with."""
+        return json.loads(self._request(method, path, body))
+
     async def alerts(
         self, *, after: str | None = None
     ) -> AsyncIterator[tuple[str, Alert | int | None]]:

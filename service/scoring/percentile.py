@@ -42,7 +42,8 @@ def by_percentile(
     is_scored = np.isfinite(scored.score)
     order = np.argsort(-scored.score[is_scored], kind="stable")
     if not len(order):
-        return Decision(replace(scored, told=[]), math.nan)
+        nothing = np.zeros(len(scored.score), bool)
+        return Decision(replace(scored, is_anomaly=nothing, told=[]), math.nan)
     marked = math.ceil(percentile / 100.0 * len(order) - ROUNDING)
     first_quiet = np.flatnonzero(is_scored)[order[min(marked, len(order) - 1)]]
     score = scored.score / max(float(scored.score[first_quiet]), LEAST_THRESHOLD)

@@ -77,9 +77,12 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
     def assigning(self, entity: str, name: str | None) -> "Configuration":
         """With this bundle for one entity; None: what patterns, training and default say."""
         entities = {one: own for one, own in self.entities.items() if one != entity}
-        if name is not None:
+        return self.with_entities(entities if name is None else {**entities, entity: name})
+
+    def with_entities(self, entities: dict[str, str]) -> "Configuration":
+        """With these bundles for single entities, and for no others."""
+        for name in set(entities.values()):
             self._active(name)
-            entities[entity] = name
         if len(entities) > MAX_ASSIGNED_ENTITIES:
             raise BadInput(f"expected at most {MAX_ASSIGNED_ENTITIES} entities; use a pattern")
         return msgspec.structs.replace(self, entities=entities)

@@ -1,8 +1,7 @@
-"""The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
+"""Ingest: the door of the stream floor. Points in, verdicts out, in batches and in order."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -10,21 +9,19 @@ from typing import Self
 import numpy as np
 
 from service.errors import BadPoints, GaugewatchError, StoreUnavailable
-from service.stream.answers import Answer, answers_of, of_request
-from service.stream.arena import Held
+from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher, Requests
-from service.stream.commit import Commit, Outcome
-from service.stream.lane import Advanced, Arrived, Lane
+from service.stream.lane import Arrived
 from service.stream.lanes import Lanes
-from service.stream.messages import EntityView, Point, Verdict
+from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
-from service.stream.restore import restore
-from service.stream.rollout import refresh
+from service.stream.path import PointPath
 from service.stream.rows import Rows
 from service.stream.serving import Serving
-from service.stream.sift import Sifted, grouped, in_order, sift
+from service.stream.shadow import Shadow
+from service.stream.sift import grouped, in_order
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
-from service.stream.view import Viewer, log_of
+from service.stream.view import Viewer
 
 ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
 
@@ -52,12 +49,14 @@ class Ingest:
         limits = limits or Limits()
         self._store = store
         self._models = models
-        self._on_stage = on_stage
         max_entities = max(limits.max_entities, MAX_ENTITIES_PER_CALL)
         self._lanes = Lanes(models, max_entities=max_entities)
+        self._path = PointPath(store, models, self._lanes, on_stage=on_stage)
         self._viewer = Viewer(store.twin())
+        self._overheard: list[tuple[Shadow, Arrived, Rows]] = []
         self._batcher = Batcher(
             self._process,
+            afterwards=self._shadow,
             max_queued_points=limits.max_queued_points,
             max_batch_points=limits.max_batch_points,
         )
@@ -93,6 +92,11 @@ class Ingest:
         serving = self._models.serving
         serving.check(points)
         return await self._batcher.submit(points, checked=serving)
+
+    def shadow_report(self, name: str) -> ShadowReport | None:
+        """What the shadow of a bundle found out, in this process."""
+        shadow = self._lanes.shadow_of(self._models.serving, name)
+        return None if shadow is None else shadow.report()
 
     async def entity(self, name: str, *, rows: int) -> EntityView:
         """An entity with its newest `rows` points. Raises UnknownEntity, StoreUnavailable."""
@@ -131,7 +135,9 @@ class Ingest:
             lane = self._lanes.of(serving.folds[name])
             if away is None:
                 try:
-                    self._attempt(lane, points, positions, answers=answers)
+                    scored = self._path.attempt(lane, points, positions, answers=answers)
+                    if (shadow := self._lanes.shadow_of(serving, name)) is not None:
+                        self._overheard.append((shadow, *scored))
                     continue
                 except Exception as error:
                     for entity in positions:
@@ -141,97 +147,12 @@ class Ingest:
                     away = error  # and will be for the other groups: nobody waits for each
             answers |= {i: away for group in positions.values() for i in group}
 
-    def _attempt(
-        self,
-        lane: Lane,
-        points: Sequence[Point],
-        positions: dict[str, list[int]],
-        *,
-        answers: dict[int, Answer],
-    ) -> None:
-        """The path of a point. What was stale gets no answer."""
-        with self._stage("restore"):
-            held = restore(lane, self._store, list(positions), lane_of=self._lanes.wrote)
-        sifted = sift(lane, held, points, groups=positions)
-        arrived = sifted.arrived
-        with self._stage("fold"):
-            advanced = lane.advance(arrived)
-        commits = lane.commits(arrived, advanced)
-        with self._stage("commit"):
-            outcomes = self._store.commit(commits)
-        stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
-        with self._stage("answer"):
-            logs = self._logs(lane, sifted)
-            stale |= self._moved(lane, logs, but=set(arrived.entities))
-            rows = {entity: rows for entity, (_, rows) in logs.items()}
-            found = answers_of(lane.reader, sifted, advanced.rows, logs=rows)
-        answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
-        if Outcome.OUTDATED in outcomes:
-            self._follow()
-
-    def _keep(
-        self,
-        lane: Lane,
-        arrived: Arrived,
-        advanced: Advanced,
-        *,
-        commits: Sequence[Commit],
-        outcomes: Sequence[Outcome],
-    ) -> set[str]:
-        """Put what was committed into the arena; forget and return what was stale."""
-        stale = set()
-        newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
-        for member, (commit, outcome) in enumerate(zip(commits, outcomes, strict=True)):
-            if outcome is Outcome.OK:
-                kept = Held(-1, commit.new_token, commit.seq, newest_ms[member])
-                lane.arena.put(commit.entity, advanced.states[member], kept)
-                continue
-            lane.arena.drop(commit.entity)
-            stale.add(commit.entity)
-        return stale
-
-    def _follow(self) -> None:
-        """Another replica put a newer configuration in force: adopt it."""
-        try:
-            refresh(self._models, self._store)
-        except StoreUnavailable:
-            raise
-        except GaugewatchError as error:
-            raise StoreUnavailable(
-                f"a newer configuration is in force, and cannot be served here: {error.detail}"
-            ) from error
-
-    def _moved(
-        self, lane: Lane, logs: Mapping[str, tuple[bytes, Rows]], *, but: set[str]
-    ) -> set[str]:
-        """Entities of which only old points came, and whose log is not what the arena says.
-
-        Another replica went on, or Redis came back without its last second.
-        """
-        moved = set()
-        for entity, (token, _) in logs.items():
-            held = lane.arena.get(entity)
-            if entity not in but and (held is None or held.token != token):
-                lane.arena.drop(entity)
-                moved.add(entity)
-        return moved
-
-    def _logs(self, lane: Lane, sifted: Sifted) -> dict[str, tuple[bytes, Rows]]:
-        """Token and kept rows of the entities of which a point came again."""
-        again = sifted.owners[sifted.is_usable & ~sifted.is_new]
-        return {
-            entity: log_of(lane, self._store, entity, rows=lane.arena.rows(entity))
-            for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
-        }
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            if self._on_stage is not None:
-                self._on_stage(name, time.perf_counter() - start)
+    def _shadow(self) -> None:
+        """After the answers are out: let shadows score what was scored."""
+        overheard, self._overheard = self._overheard, []
+        with self._path.stage("shadow") if overheard else nullcontext():
+            for shadow, arrived, rows in overheard:
+                shadow.score(arrived, rows)
 
 
 def _misfits(

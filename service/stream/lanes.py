@@ -6,6 +6,8 @@ from service.scoring.fold import STATE_FORMAT, Fold
 from service.stream.commit import Layout
 from service.stream.lane import Lane
 from service.stream.models import Models
+from service.stream.serving import Serving
+from service.stream.shadow import Shadow
 
 
 class Lanes:
@@ -15,6 +17,7 @@ class Lanes:
         self._models = models
         self._max_entities = max_entities
         self._lanes: dict[str, Lane] = {}
+        self._shadows: dict[str, Shadow] = {}  # by bundle
         self._lock = threading.Lock()
 
     @property
@@ -38,3 +41,15 @@ class Lanes:
         fold = self._models.with_digest(digest)
         lane = None if fold is None else self.of(fold)
         return lane if lane is not None and lane.layout == layout else None
+
+    def shadow_of(self, serving: Serving, name: str) -> Shadow | None:
+        """What scores silently beside the active version of a bundle, if anything does."""
+        fold = serving.shadows.get(name)
+        if fold is None:
+            self._shadows.pop(name, None)
+            return None
+        active, known = self.of(serving.folds[name]), self._shadows.get(name)
+        if known is None or known.active is not active or known.lane.fold is not fold:
+            known = Shadow(active, Lane(fold, max_entities=self._max_entities))
+            self._shadows[name] = known
+        return known

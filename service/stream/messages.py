@@ -99,3 +99,60 @@ class EntityView(Struct, frozen=True):
     status: StatusName  # of the newest point
     incident: str | None
     window: list[Row]  # oldest first
+
+
+class ShadowReport(Struct, frozen=True):
+    """What the active version and the one beside it said of the same points."""
+
+    active: str
+    shadow: str
+    is_comparable: bool  # False: other dimensions, nothing is compared
+    entities: int
+    points: int
+    compared: int  # scored by both
+    score_correlation: float | None  # Spearman, over the newest compared points
+    severity_correlation: float | None
+    score_difference: dict[str, float | None]  # quantiles of |active - shadow|
+    flagged_active: int
+    flagged_shadow: int
+    flagged_both: int
+    flagged_overlap: float | None  # both over either
+    incidents_active: int
+    incidents_shadow: int
+    incidents_together: int  # opened by one while the other's was open
+
+
+class Version(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which version of a bundle is meant."""
+
+    version: str
+
+
+class ModelState(Struct, frozen=True):
+    """The versions of one bundle."""
+
+    name: str
+    active: str
+    is_pinned: bool  # somebody activated it; otherwise it is what the folder calls current
+    before: list[str]  # a rollback goes to the last
+    shadow: str | None
+    versions: list[str]  # in the folder of this replica
+    epoch: int  # of the configuration this replica serves
+
+
+class Assignment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Entities whose names match a shell pattern, and their bundle."""
+
+    pattern: str
+    bundle: str
+
+
+class Assignments(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which bundle scores which entity: a single name first, then the first pattern that matches.
+
+    What nothing here decides on is scored by the bundle that was trained on it, else the default.
+    """
+
+    default: str | None = None
+    patterns: list[Assignment] = []
+    entities: dict[str, str] = {}

@@ -40,6 +40,11 @@ ACCESS: Final = {
     "/v1/detect": Access.KEY,
     "/v1/entities/{entity:path}": Access.KEY,
     "/v1/models": Access.KEY,
+    "/v1/models/{name}": Access.KEY,
+    "/v1/models/{name}/activate": Access.KEY,
+    "/v1/models/{name}/rollback": Access.KEY,
+    "/v1/models/{name}/shadow": Access.KEY,
+    "/v1/assignments": Access.KEY,
     "/v1/alerts": Access.KEY,
 }
 

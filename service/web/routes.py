@@ -14,6 +14,7 @@ from service.web import views
 from service.web.alerts import alerts
 from service.web.detect import PostDetect
 from service.web.faults import check_parameters, checked_entity
+from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
 from service.web.services import Services
@@ -39,6 +40,7 @@ def add_routes(app: FastAPI) -> None:
         response_model=None,
         responses={200: {"model": list[views.ModelView]}, **problem_responses(NotAuthorised)},
     )(models)
+    add_model_routes(app)
     app.get("/livez", tags=["operations"])(live)
     app.get("/readyz", tags=["operations"], responses={503: {"description": "Not now"}})(ready)
     app.get("/metrics", tags=["operations"], response_class=Response)(metrics)

@@ -107,6 +107,60 @@ class ModelView(Documented):
     metrics: dict[str, dict[str, float]] = Field(description="evaluation, with its floors")
 
 
+class Version(Documented):
+    """Which version of a bundle is meant."""
+
+    version: str = Field(examples=["0f3c9a1b2d4e"])
+
+
+class ModelStateView(Documented):
+    """The versions of one bundle."""
+
+    name: str = Field(examples=["fleet"])
+    active: str = Field(description="version in force", examples=["0f3c9a1b2d4e"])
+    is_pinned: bool = Field(description="somebody activated it; else the folder calls it current")
+    before: list[str] = Field(description="versions before; a rollback goes to the last")
+    shadow: str | None = Field(description="version that scores silently")
+    versions: list[str] = Field(description="in the folder of this replica")
+    epoch: int = Field(description="of the configuration this replica serves")
+
+
+class ShadowView(Documented):
+    """What the active version and the one beside it said of the same points."""
+
+    active: Model
+    shadow: Model
+    is_comparable: bool = Field(description="false: other dimensions, nothing is compared")
+    entities: int
+    points: int
+    compared: int = Field(description="points that both scored")
+    score_correlation: float | None = Field(description="Spearman, newest compared points")
+    severity_correlation: float | None
+    score_difference: dict[str, float | None] = Field(description="quantiles of the difference")
+    flagged_active: int
+    flagged_shadow: int
+    flagged_both: int
+    flagged_overlap: float | None = Field(description="both over either")
+    incidents_active: int
+    incidents_shadow: int
+    incidents_together: int = Field(description="opened while the other one's was open")
+
+
+class AssignmentView(Documented):
+    """Entities whose names match a shell pattern, and their bundle."""
+
+    pattern: str = Field(examples=["web-*"])
+    bundle: str = Field(examples=["fleet"])
+
+
+class AssignmentsView(Documented):
+    """Which bundle scores which entity: single names first, then the first pattern that matches."""
+
+    default: str | None = Field(None, description="bundle of entities nothing else decides on")
+    patterns: list[AssignmentView] = Field([], description="in the order they are tried")
+    entities: dict[str, str] = Field({}, examples=[{"web-01": "fleet"}])
+
+
 class Fault(Documented):
     """One fault of a body: where it is, or which point has it."""
 

@@ -16,7 +16,7 @@ from service.stream.ingest import Ingest
 from service.stream.lane import MIN_WINDOW_ROWS
 from service.stream.messages import Point, Verdict
 from service.stream.models import Models
-from service.stream.rollout import Rollout, refresh
+from service.stream.rollout import Change, Rollout, refresh
 from service.stream.store import Store, StoreOptions
 from tests.builders import another_version, series_like
 
@@ -44,11 +44,12 @@ def points_like(count: int, *, entity: str = "alpha", seed: int = 1) -> list[Poi
 
 def faulty(points: list[Point], first: int, last: int) -> list[Point]:
     """With one dimension far off in some rows."""
-    broken = [
-        Point(p.entity, p.timestamp_ms, [p.values[0], p.values[1] + 6.0 + (n % 3), *p.values[2:]])  # type: ignore[index]
-        for n, p in enumerate(points)
+    values = np.array([point.values for point in points], float)
+    values[first:last, 1] += 6.0 + np.arange(last - first) % 3
+    return [
+        Point(point.entity, point.timestamp_ms, row)
+        for point, row in zip(points, values.tolist(), strict=True)
     ]
-    return points[:first] + broken[first:last] + points[last:]
 
 
 def statuses(verdicts: list[Verdict]) -> set[str]:
@@ -207,6 +208,10 @@ async def test_a_bundle_of_other_dimensions_starts_entities_anew(
     assert verdicts[-1].status == "scored"
 
 
+def assigning(entity: str) -> Change:
+    return lambda known: known.assigning(entity, "tiny")
+
+
 async def test_many_changes_at_once_all_arrive(store: Store, folder: Path) -> None:
     replicas = [Models(folder, default=None) for _ in range(3)]
     rollouts = [Rollout(store.twin(), models) for models in replicas]
@@ -215,10 +220,7 @@ async def test_many_changes_at_once_all_arrive(store: Store, folder: Path) -> No
     epoch = store.epoch()
     names = [f"machine-{number}" for number in range(9)]
     await asyncio.gather(
-        *(
-            rollouts[number % 3].change(lambda known, name=name: known.assigning(name, "tiny"))
-            for number, name in enumerate(names)
-        )
+        *(rollouts[number % 3].change(assigning(name)) for number, name in enumerate(names))
     )
     document = store.configuration()[1]
     assert document is not None

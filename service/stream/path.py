@@ -1,0 +1,130 @@
+"""The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from service.errors import GaugewatchError, StoreUnavailable
+from service.stream.answers import Answer, answers_of
+from service.stream.arena import Held
+from service.stream.commit import Commit, Outcome
+from service.stream.lane import Advanced, Arrived, Lane
+from service.stream.lanes import Lanes
+from service.stream.messages import Point
+from service.stream.models import Models
+from service.stream.restore import restore
+from service.stream.rollout import refresh
+from service.stream.rows import Rows
+from service.stream.sift import Sifted, sift
+from service.stream.store import Store
+from service.stream.view import log_of
+
+
+class PointPath:
+    """Scores and keeps points of distinct entities of one bundle; for the scoring thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        models: Models,
+        lanes: Lanes,
+        *,
+        on_stage: Callable[[str, float], None] | None,
+    ) -> None:
+        self._store, self._models, self._lanes = store, models, lanes
+        self._on_stage = on_stage
+
+    def attempt(
+        self,
+        lane: Lane,
+        points: Sequence[Point],
+        positions: dict[str, list[int]],
+        *,
+        answers: dict[int, Answer],
+    ) -> tuple[Arrived, Rows]:
+        """The path of a point. What was stale gets no answer. Returns what was new."""
+        with self.stage("restore"):
+            held = restore(lane, self._store, list(positions), lane_of=self._lanes.wrote)
+        sifted = sift(lane, held, points, groups=positions)
+        arrived = sifted.arrived
+        with self.stage("fold"):
+            advanced = lane.advance(arrived)
+        commits = lane.commits(arrived, advanced)
+        with self.stage("commit"):
+            outcomes = self._store.commit(commits)
+        stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
+        with self.stage("answer"):
+            logs = self._logs(lane, sifted)
+            stale |= self._moved(lane, logs, but=set(arrived.entities))
+            rows = {entity: rows for entity, (_, rows) in logs.items()}
+            found = answers_of(lane.reader, sifted, advanced.rows, logs=rows)
+        answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
+        if Outcome.OUTDATED in outcomes:
+            self._follow()
+        return arrived, advanced.rows
+
+    def _keep(
+        self,
+        lane: Lane,
+        arrived: Arrived,
+        advanced: Advanced,
+        *,
+        commits: Sequence[Commit],
+        outcomes: Sequence[Outcome],
+    ) -> set[str]:
+        """Put what was committed into the arena; forget and return what was stale."""
+        stale = set()
+        newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
+        for member, (commit, outcome) in enumerate(zip(commits, outcomes, strict=True)):
+            if outcome is Outcome.OK:
+                kept = Held(-1, commit.new_token, commit.seq, newest_ms[member])
+                lane.arena.put(commit.entity, advanced.states[member], kept)
+                continue
+            lane.arena.drop(commit.entity)
+            stale.add(commit.entity)
+        return stale
+
+    def _follow(self) -> None:
+        """Another replica put a newer configuration in force: adopt it."""
+        try:
+            refresh(self._models, self._store)
+        except StoreUnavailable:
+            raise
+        except GaugewatchError as error:
+            raise StoreUnavailable(
+                f"a newer configuration is in force, and cannot be served here: {error.detail}"
+            ) from error
+
+    def _moved(
+        self, lane: Lane, logs: Mapping[str, tuple[bytes, Rows]], *, but: set[str]
+    ) -> set[str]:
+        """Entities of which only old points came, and whose log is not what the arena says.
+
+        Another replica went on, or Redis came back without its last second.
+        """
+        moved = set()
+        for entity, (token, _) in logs.items():
+            held = lane.arena.get(entity)
+            if entity not in but and (held is None or held.token != token):
+                lane.arena.drop(entity)
+                moved.add(entity)
+        return moved
+
+    def _logs(self, lane: Lane, sifted: Sifted) -> dict[str, tuple[bytes, Rows]]:
+        """Token and kept rows of the entities of which a point came again."""
+        again = sifted.owners[sifted.is_usable & ~sifted.is_new]
+        return {
+            entity: log_of(lane, self._store, entity, rows=lane.arena.rows(entity))
+            for entity in (sifted.entities[owner] for owner in np.unique(again).tolist())
+        }
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._on_stage is not None:
+                self._on_stage(name, time.perf_counter() - start)
