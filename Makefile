@@ -8,7 +8,9 @@ ARGS ?=
 DATA ?= ../shared/data
 FIT = $(BIN)/gaugewatch-trainer fit --preset small --output exported_models \
   --period-seconds 60 --seed 0 --untrained
-DEBIAN := redis-server prometheus
+DEBIAN := redis-server redis-tools prometheus prometheus-alertmanager docker-compose buildah \
+  mmdebstrap runc
+TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: install demo test test-fast check format bench detection bundles clean
@@ -47,7 +49,7 @@ clean:
 
 .PHONY: system-packages
 system-packages:                       # real servers for the tests; only what is not there
-	@command -v redis-server >/dev/null && command -v promtool >/dev/null \
+	@(for tool in $(TOOLS); do command -v $$tool >/dev/null || exit 1; done) \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(DEBIAN); }
 
 $(VENV)/bin/python:

@@ -13,6 +13,7 @@ GaugewatchError
 ├── OriginRefused               403  a web page of another site (web/auth.py)
 ├── HostRefused                 403  a name that is not of this machine (web/auth.py)
 ├── UnknownEntity               404
+├── UnknownIncident             404
 ├── UnknownBundle               404
 ├── Overloaded                  503  queues are full; retry
 ├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
@@ -104,6 +105,13 @@ class UnknownEntity(GaugewatchError):
 
     status = 404
     code = "unknown_entity"
+
+
+class UnknownIncident(GaugewatchError):
+    """No incident of this name is kept."""
+
+    status = 404
+    code = "unknown_incident"
 
 
 class UnknownBundle(GaugewatchError):

@@ -57,10 +57,33 @@ class Settings(BaseSettings):
     )
     alert_retention: int = Field(10_000, ge=1, description="alerts kept per shard, at least")
 
+    incident_retention: int = Field(2_000, ge=1, description="incidents kept per shard")
+    incident_ttl_seconds: int = Field(
+        90 * 86_400, ge=60, description="seconds after its last point in which one is kept"
+    )
+
+    silence_periods: float = Field(
+        10.0,
+        ge=0,
+        description="periods, at least a minute, without a point; then it is told; 0: never",
+    )
+
     bundles: Path = Field(default_factory=_bundles, description="folder of exported models")
     default_bundle: str | None = Field(
         None,
         description="bundle of entities no bundle was trained on; empty: the only one there is",
+    )
+    recording_directory: Path | None = Field(
+        None, description="folder that posted points are recorded into; empty: they are not"
+    )
+    recording_points: int = Field(
+        100_000, ge=1, le=10_000_000, description="points after which a file is written"
+    )
+    recording_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="seconds after which a file is written"
+    )
+    recording_days: float = Field(
+        30.0, gt=0, description="days after which a recorded file is removed"
     )
     false_alarm_budget: float | None = Field(
         None, gt=0, description="false incidents per entity and day; empty: the bundle's own"
@@ -110,7 +133,9 @@ class Settings(BaseSettings):
 
     _split = field_validator("api_keys", "origins", mode="before")(_separated)
 
-    @field_validator("redis_url", "default_bundle", "false_alarm_budget", mode="before")
+    @field_validator(
+        "redis_url", "default_bundle", "false_alarm_budget", "recording_directory", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -109,7 +109,9 @@ def test_every_code_of_a_single_point_is_documented() -> None:
 
 def test_metrics_and_their_labels_are_documented(bundle_folder: Path, tmp_path: Path) -> None:
     with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
-        client.post("/v1/points", json={"points": rows("alpha", 40)})
+        points = rows("alpha", 40)
+        points[-1]["values"][2] += 50.0  # an incident has causes
+        client.post("/v1/points", json={"points": points})
         page = client.get("/metrics").text
     found = {}
     for family in text_string_to_metric_families(page):

@@ -13,7 +13,7 @@ from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBun
 from service.scoring.bundle import Bundle, load_bundle
 from trainer import cli_benchmark
 from trainer.benchmark.rows import BENCH
-from trainer.config import Model, Preset, preset
+from trainer.config import MaskMode, Model, Preset, preset
 from trainer.console import complain, live, print_json, show
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
 from trainer.run import Order, check, examine, make, publish
@@ -71,14 +71,16 @@ def fit_command(
     linear_skip: Annotated[
         bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
     ] = None,
+    mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
+    dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
     untrained: Untrained = False,
     report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
     reader = Reader(period_seconds, _names(columns), timestamp_column)
-    knobs = {"seed": seed, "epochs": epochs, "is_linear_skip": linear_skip}
-    given = {name: value for name, value in knobs.items() if value is not None}
+    knobs = {"seed": seed, "epochs": epochs, "is_linear_skip": linear_skip, "mask_mode": mask_mode}
+    given = {k: v for k, v in {**knobs, "dilations": dilations}.items() if v is not None}
     config = preset(preset_name, model=model, **given)
     halves = to_train_on(reader, data, test=test_data)
     parts = _parts(halves, name) if per_entity else {name: halves}

@@ -1,100 +1,58 @@
-"""What a training run may be told: the knobs of each model, and their presets."""
+"""The knobs of each model, and their presets."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
-from pydantic.functional_serializers import PlainSerializer
-from pydantic.functional_validators import AfterValidator
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
+from trainer.knobs import (
+    LISTED,
+    NUMBERS,
+    ClosedForm,
+    Config,
+    Member,
+    Model,
+    NetworkConfig,
+    Preset,
+)
 
-Model = Literal["blind_spot", "gru_vae", "linear"]
-Preset = Literal["small", "base", "paper"]
-ClosedForm = Literal["raw", "pca", "leave_one_out", "nearest"]
-Member = ClosedForm | Literal["network"]
+__all__ = [
+    "CONFIGS",
+    "BlindSpotConfig",
+    "Config",
+    "GruVaeConfig",
+    "LinearConfig",
+    "MaskMode",
+    "Member",
+    "Model",
+    "NetworkConfig",
+    "Preset",
+    "SlmrConfig",
+    "preset",
+    "restored",
+]
 
-
-def _split(members: object) -> object:
-    """A manifest holds members as one text, separated by commas."""
-    return tuple(members.split(",")) if isinstance(members, str) else members
-
-
-def _joined(members: tuple[str, ...]) -> str:
-    return ",".join(members)
-
-
-def _unique(members: tuple[str, ...]) -> tuple[str, ...]:
-    if not members or len(set(members)) < len(members):
-        raise ValueError(f"expected at least one member and each only once, got {list(members)}")
-    return members
-
-
-_LISTED = (BeforeValidator(_split), AfterValidator(_unique), PlainSerializer(_joined))
-
-
-class Config(BaseModel):
-    """One training run, as far as every model understands it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: Model
-    preset: Preset = "small"
-    seed: int = Field(default=0, ge=0)
-    members: Annotated[tuple[Member, ...], *_LISTED] = (
-        "raw",
-        "pca",
-        "leave_one_out",
-        "nearest",
-        "network",
-    )
-    deciding: Annotated[tuple[Member, ...], *_LISTED] = ("raw", "pca", "leave_one_out")
-    ranking: Annotated[tuple[Member, ...], *_LISTED] = ("raw", "pca", "nearest", "network")
-    window_length: int = Field(default=8, ge=5, description="points; at least the 5 of the lags")
-    pca_components: PositiveInt | None = Field(default=None, description="None: dimensions / 8")
-    clusters: PositiveInt = Field(default=20, description="short windows the member nearest knows")
-    threads: PositiveInt = Field(default=1, description="small matrices gain nothing from two")
-
-    epochs: int = Field(default=0, ge=0, description="0: the untrained network")
-    epoch_steps: PositiveInt = Field(default=25, description="updates per epoch")
-
-    # the split of every series, in time order: fit | validation | calibration
-    calibration_share: float = Field(default=0.3, gt=0, lt=1)
-    validation_share: float = Field(default=0.1, gt=0, lt=1, description="of what comes before")
-
-    def components(self, dimensions: int) -> int:
-        """PCA components kept for so many dimensions."""
-        wanted = self.pca_components or round(dimensions / 8)
-        return min(max(wanted, 1), dimensions)
+MaskMode = Literal["temporal", "spatial", "separate"]
 
 
 class LinearConfig(Config):
     """No network: leave-one-out is all there is, and nothing to train."""
 
     model: Literal["linear"] = "linear"
-    members: Annotated[tuple[ClosedForm, ...], *_LISTED] = (
+    members: Annotated[tuple[ClosedForm, ...], *LISTED] = (
         "raw",
         "pca",
         "leave_one_out",
         "nearest",
     )
-    ranking: Annotated[tuple[ClosedForm, ...], *_LISTED] = (
+    ranking: Annotated[tuple[ClosedForm, ...], *LISTED] = (
         "raw",
         "pca",
         "nearest",
         "leave_one_out",
     )
     epochs: Literal[0] = 0
-
-
-class NetworkConfig(Config):
-    """What every network understands: the optimiser, and when to stop it."""
-
-    hidden: PositiveInt
-    learning_rate: float = Field(gt=0)
-    l2: float = Field(ge=0)
-    gradient_norm: float = Field(default=10.0, gt=0)
-    patience: PositiveInt = Field(default=10, description="epochs without a better validation loss")
 
 
 class BlindSpotConfig(NetworkConfig):
@@ -137,10 +95,47 @@ class GruVaeConfig(NetworkConfig):
     beta_epochs: int = Field(default=5, ge=0, description="the KL weight grows 0 -> 1 over these")
 
 
+class SlmrConfig(NetworkConfig):
+    """SLMR; the defaults are the preset `small`."""
+
+    model: Literal["slmr"] = "slmr"
+    window_length: int = Field(default=11, ge=5, description="points; the lookback and one")
+    hidden: PositiveInt = 48
+    conv_groups: PositiveInt = Field(default=4, description="of channels, apart at every scale")
+    group_channels: PositiveInt = Field(default=4, description="of each group, at every scale")
+    dilations: Annotated[tuple[PositiveInt, ...], *NUMBERS] = Field(
+        default=(1, 1, 1, 1), description="of the convolutions over 1, 3, 5, ... points"
+    )
+    spatial_groups: PositiveInt = Field(default=5, description="hidden in turn when scoring")
+    gamma: float = Field(default=0.8, ge=0, description="weight of the reconstruction")
+    scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
+    scale_high: float = Field(default=2.0, gt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="in the forecast")
+    mask_mode: MaskMode = "spatial"
+    mask_ratio: float = Field(default=0.03, ge=0, lt=0.5, description="hidden while learning")
+    mask_length: float = Field(default=3.0, ge=1, description="mean run of hidden points")
+
+    learning_rate: float = Field(default=1e-2, gt=0)
+    l2: float = Field(default=1e-3, ge=0)
+    gradient_norm: float = Field(default=5.0, gt=0)
+    batch: PositiveInt = Field(default=128, description="windows per update")
+    epochs: int = Field(default=30, ge=0, description="0: the untrained network")
+    epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
+
+    @field_validator("window_length")
+    @classmethod
+    def _is_odd(cls, length: int) -> int:
+        """Its lookback goes in pairs into the halves."""
+        if length % 2 == 0:
+            raise ValueError(f"expected an odd number, got {length}")
+        return length
+
+
 CONFIGS: dict[str, type[Config]] = {
     "blind_spot": BlindSpotConfig,
     "gru_vae": GruVaeConfig,
     "linear": LinearConfig,
+    "slmr": SlmrConfig,
 }
 _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
     ("linear", "small"): {},
@@ -167,6 +162,15 @@ _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
         "learning_rate": 1e-3,
         "epochs": 60,
         "tbptt_steps": 100,
+        "threads": 2,
+    },
+    ("slmr", "small"): {},
+    ("slmr", "base"): {
+        "hidden": 96,
+        "group_channels": 8,
+        "learning_rate": 2e-3,
+        "epochs": 60,
+        "patience": 15,
         "threads": 2,
     },
 }

@@ -1,7 +1,8 @@
 """Data sets: what `--data` may be, and which halves of it there are.
 
-One NPZ or CSV file, or a folder of them: one entity each, named by the file. An NPZ file brings a
-training half, a test half, or both; a CSV file is the one half it is asked for.
+One NPZ or CSV file, or a folder of them: one entity each, named by the file. Or a Parquet file of
+any entities, or a folder that the service recorded them into. An NPZ file brings a training half,
+a test half, or both; the others are the one half they are asked for.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import BadSeries
-from service.scoring.series import Part, Series, read_folder, read_series
+from service.scoring.series import Part, Series, read_file, read_folder
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,19 @@ class Reader:
         """One half of a file or folder; raises BadSeries where there is none."""
         if not path.exists():
             raise BadSeries(f"{path}: expected a file or a folder, found nothing")
-        if path.is_dir():
-            return read_folder(
-                path,
-                part=part,
-                period_seconds=self.period_seconds,
-                columns=self.columns,
-                timestamp_column=self.timestamp_column,
-            )
-        return [self._read_file(path, part)]
-
-    def read_if_there(self, path: Path, part: Part) -> list[Series]:
-        """The other half: of those NPZ files that have one, never of a CSV file."""
-        files = sorted(path.iterdir(), key=lambda file: file.stem) if path.is_dir() else [path]
-        return [self._read_file(file, part) for file in files if _has(file, part)]
-
-    def _read_file(self, path: Path, part: Part) -> Series:
-        return read_series(
+        read = read_folder if path.is_dir() else read_file
+        return read(
             path,
             part=part,
             period_seconds=self.period_seconds,
             columns=self.columns,
             timestamp_column=self.timestamp_column,
         )
+
+    def read_if_there(self, path: Path, part: Part) -> list[Series]:
+        """The other half: of those NPZ files that have one, never of others."""
+        files = sorted(path.iterdir(), key=lambda file: file.stem) if path.is_dir() else [path]
+        return [one for file in files if _has(file, part) for one in self.read(file, part)]
 
 
 def to_train_on(reader: Reader, data: Path, *, test: Path | None = None) -> Halves:

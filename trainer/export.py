@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from service.errors import TrainingFailed
 from service.scoring.bundle import File, StateTensor, sha256_of
 from trainer.fitted import Fitted
-from trainer.graphs import state_shapes, step_graph, window_graph
+from trainer.graphs import state_shapes, step_graph, window_graph, window_outputs
 from trainer.horizon import Horizon, measure_horizon
 from trainer.parity import measure_parity
 
@@ -69,7 +69,7 @@ def write_graphs(fitted: Fitted, folder: Path) -> None:
         window_graph(fitted),
         folder / "window.onnx",
         inputs={"window": window, "entity_index": entity_index},
-        outputs=["error", "expected", "scale"],
+        outputs=window_outputs(fitted),
     )
 
 

@@ -11,12 +11,13 @@ import torch
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
-from trainer.config import BlindSpotConfig, Config, GruVaeConfig
+from trainer.config import BlindSpotConfig, Config, GruVaeConfig, SlmrConfig
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
 from trainer.linear import clip, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
 from trainer.windows import impute, medians, split, stretches
@@ -120,6 +121,8 @@ def _network(dimensions: int, config: Config) -> Network:
             return BlindSpot(dimensions, config).eval()
         case GruVaeConfig():
             return GruVae(dimensions, config).eval()
+        case SlmrConfig():
+            return Slmr(dimensions, config).eval()
     return None
 
 

@@ -9,11 +9,12 @@ from trainer.config import Config
 from trainer.linear import INPUT_LIMIT, Linear
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.slmr import Slmr
 from trainer.nearest import Nearest
 from trainer.training import Progress
 from trainer.windows import Split, impute
 
-Network = BlindSpot | GruVae | None  # None: the linear prediction is all there is
+Network = BlindSpot | GruVae | Slmr | None  # None: the linear prediction is all there is
 
 
 @dataclass(frozen=True)

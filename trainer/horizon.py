@@ -37,7 +37,7 @@ def measure_horizon(fitted: Fitted, folder: Path) -> Horizon:
     """Replay calibration rows from zero and from a carried state through the step graph."""
     shapes = state_shapes(fitted)
     if list(shapes) == ["lags"]:
-        return Horizon(LAGS + 1, is_reached=True)
+        return Horizon(shapes["lags"][0] + 1, is_reached=True)
     graphs = Graphs(folder, shapes)
     spread = np.linspace(1, len(fitted.entities), min(len(fitted.entities), ENTITIES))
     chosen = spread.round().astype(np.int64)

@@ -1,15 +1,17 @@
 """What each network learns from the series it is fitted to, and what it is stopped by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from service.scoring.series import FloatArray
-from trainer.config import BlindSpotConfig, GruVaeConfig
+from trainer.config import BlindSpotConfig, GruVaeConfig, SlmrConfig
 from trainer.fitted import Fitted
 from trainer.linear import clip
 from trainer.models.blind_spot import BlindSpot, BlindSpotLesson, Windows
 from trainer.models.gru_vae import GruVae, GruVaeLesson
+from trainer.models.slmr import Slmr
+from trainer.models.slmr_lesson import SlmrLesson, SlmrWindows
 from trainer.training import Lesson
 from trainer.windows import Lanes, Rows, in_batches, stretches
 
@@ -20,15 +22,22 @@ def lesson_of(fitted: Fitted) -> Lesson | None:
     """The network with the rows it learns from and those that stop it."""
     match fitted.network, fitted.config:
         case BlindSpot() as blind_spot, BlindSpotConfig() as config:
-            rows = _pieces(fitted, fitted.linear.leave_one_out.standardise)
-            targets = _pieces(fitted, fitted.residual)
-            seen, held_out = (Windows(*part) for part in zip(rows, targets, strict=True))
+            seen, held_out = (Windows(*part) for part in _with_residuals(fitted))
             return BlindSpotLesson(blind_spot, seen, held_out, config=config)
         case GruVae() as gru_vae, GruVaeConfig() as config:
             x, unseen = _pieces(fitted, fitted.residual)
             runs = in_batches(unseen, steps=VALIDATION_STEPS)
             return GruVaeLesson(gru_vae, Lanes(x, config), runs, config=config)
+        case Slmr() as slmr, SlmrConfig(window_length=length) as config:
+            fit, rest = (SlmrWindows(*part, length=length) for part in _with_residuals(fitted))
+            return SlmrLesson(slmr, fit, rest, config=config)
     return None
+
+
+def _with_residuals(fitted: Fitted) -> Iterator[tuple[list[Rows], list[Rows]]]:
+    """Standardised rows and what the skip leaves over: of the fit parts, then of validation."""
+    rows = _pieces(fitted, fitted.linear.leave_one_out.standardise)
+    return zip(rows, _pieces(fitted, fitted.residual), strict=True)
 
 
 def _pieces(

@@ -1,6 +1,7 @@
 """The answer every graph must give: NumPy float64 around the PyTorch network, step by step."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,22 +33,25 @@ def reference(fitted: Fitted, rows: FloatArray, entity: npt.NDArray[np.int64]) -
     scaled = (rows - offset[:, None]) / span[:, None]
     clipped, last = clip(scaled), scaled[:, -1]
     skip = np.stack([fitted.skip(window)[-1] for window in clipped])
-    mean, scale = _network(fitted, clipped)
-    expected = skip + fitted.residual_scale * mean
-    is_relative = isinstance(fitted.network, BlindSpot)
-    divisor = np.minimum(scale, MAX_DIVISOR) if is_relative else 1.0
+    heads = _heads(fitted, clipped)
+    expected = skip + fitted.residual_scale * sum(one.share * one.mean for one in heads)
+    misfit = np.zeros_like(last)
+    for one in heads:
+        apart = np.abs(last - skip - fitted.residual_scale * one.mean)
+        misfit += one.share * apart / one.divisor
 
     alone = np.stack([linear.leave_one_out.predict(window)[-1] for window in clipped])
     errors: dict[Member, FloatArray] = {
         "raw": np.abs(rows[:, -1] / span),
         "pca": np.abs(last - linear.pca.reconstruct(clip(last))),
         "leave_one_out": np.abs(last - alone),
-        "network": np.abs(last - expected) / divisor,
+        "network": misfit,
     }
     if nearest is not None:
         errors["nearest"] = nearest.error(_recent(clipped), last)
     error = np.stack([errors[member] for member in fitted.config.members], axis=1)
-    return Reference(error, expected + offset / span, fitted.residual_scale * scale)
+    scale = fitted.residual_scale * sum(one.share * one.scale for one in heads)
+    return Reference(error, expected + offset / span, scale)
 
 
 def is_clear(
@@ -66,21 +70,39 @@ def _recent(clipped: FloatArray) -> FloatArray:
     return clipped[:, : -2 - LAGS : -1]  # (batch, 1 + LAGS, dimension), newest first
 
 
-def _network(fitted: Fitted, clipped: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and scale (batch, dimension) in units of the residual scale; 0 and 1 without one."""
-    network, last = fitted.network, clipped[:, -1]
+class _Head(NamedTuple):
+    """What a network says, (batch, dimension) in residual scales."""
+
+    mean: FloatArray
+    scale: FloatArray
+    divisor: FloatArray  # of its error
+    share: float = 1.0  # of all heads
+
+
+def _heads(fitted: Fitted, clipped: FloatArray) -> list[_Head]:
+    """One head, two of an SLMR; mean 0 and scale 1 without a network."""
+    network, ones = fitted.network, np.ones_like(clipped[:, -1])
     if network is None:
-        return np.zeros_like(last), np.ones_like(last)
+        return [_Head(0 * ones, ones, ones)]
+    standardise = fitted.linear.leave_one_out.standardise
     with torch.no_grad():
         if isinstance(network, GruVae):
             x = np.stack([fitted.residual(window) for window in clipped])
             means, scales, _ = network.reconstruct(_float32(x), network.fresh(len(x)))
-            mean, scale = means[:, -1], scales[:, -1]
-        else:
-            lags = fitted.linear.leave_one_out.standardise(_recent(clipped))
-            mean, scale = network(_float32(lags))
-    return mean.double().numpy(), scale.double().numpy()
+            return [_Head(_float64(means[:, -1]), _float64(scales[:, -1]), ones)]
+        if isinstance(network, BlindSpot):
+            mean, scale = map(_float64, network(_float32(standardise(_recent(clipped)))))
+            return [_Head(mean, scale, np.minimum(scale, MAX_DIVISOR))]
+        said = network(_float32(standardise(clipped)))
+    return [
+        _Head(_float64(one.mean), scale := _float64(one.scale), np.minimum(scale, 1.0), one.share)
+        for one in (said.forecast, said.reconstruction)
+    ]
 
 
 def _float32(values: FloatArray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+
+def _float64(tensor: torch.Tensor) -> FloatArray:
+    return np.asarray(tensor.double().numpy())

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from service.cli import demo, models, replay, score, serve, simulate, watch
+from service.cli import demo, models, replay, replay_incident, score, serve, simulate, watch
 from service.errors import BadInput, GaugewatchError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
+app.command("replay-incident")(replay_incident.replay_incident)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
 app.add_typer(models.app, name="models")

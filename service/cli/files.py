@@ -17,7 +17,7 @@ from rich.progress import (
 
 from service.errors import BadSeries
 from service.scoring.bundle import Manifest
-from service.scoring.series import Series, read_folder, read_series
+from service.scoring.series import Series, read_file, read_folder
 
 
 class Part(Enum):
@@ -42,9 +42,8 @@ def progress_bar(*, is_shown: bool) -> Iterator[Progress]:
 
 def read_all(path: Path, *, part: Part, period_seconds: float) -> list[Series]:
     """The series of a file, or of every file of a folder."""
-    if path.is_dir():
-        return read_folder(path, part=part.value, period_seconds=period_seconds)
-    return [read_series(path, part=part.value, period_seconds=period_seconds)]
+    read = read_folder if path.is_dir() else read_file
+    return read(path, part=part.value, period_seconds=period_seconds)
 
 
 def fitted_to(manifest: Manifest, series: Series) -> Series:

@@ -49,7 +49,7 @@ __all__ = [
     "top_causes",
 ]
 
-STATE_FORMAT = 3  # a snapshot of another format, or of another bundle, is never read
+STATE_FORMAT = 4  # a snapshot of another format, or of another bundle, is never read
 
 
 class Fold:
@@ -79,6 +79,7 @@ class Fold:
             ("timestamp_ms", "<i8"),  # of the newest point; always first
             ("values", "<f4", (self.dimensions,)),  # the last of each dimension
             ("missing", "<u2", (self.dimensions,)),  # points in a row without a value
+            ("is_silent", "?"),  # no point came for too long; the next one ends it
             ("incident", incident_dtype(self.dimensions)),
         ]
         model = [
@@ -119,6 +120,7 @@ class Fold:
         """Advance distinct entities by one point each."""
         states = states.copy()
         states["entity"]["timestamp_ms"] = points.timestamps_ms
+        states["entity"]["is_silent"] = False
         values, missing = impute(states["entity"], points.values)
         detection = self._detector.run(states["model"], values, points.entity_index)
         for name, tensor in detection.state.items():
@@ -133,6 +135,13 @@ class Fold:
         verdicts = self._conclude(states, points, judged, decided)
         self._learn(states, judged, verdicts)
         return states, verdicts
+
+    def fall_silent(self, states: States) -> States:
+        """Entities (batch,) of which no point came for too long; an open incident ends."""
+        states = states.copy()
+        states["entity"]["is_silent"] = True
+        states["entity"]["incident"]["is_open"] = False
+        return states
 
     def _conclude(
         self, states: States, points: Points, judged: Judged, decided: Decided | None

@@ -1,15 +1,27 @@
-"""Series: all points of one entity, read from NPZ or CSV. One reader for service and trainer."""
+"""Series: all points of one entity, read from NPZ, CSV or Parquet. One reader for all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from service.errors import BadSeries
 from service.scoring.series_csv import read_csv
 from service.scoring.series_npz import read_npz
+from service.scoring.series_parquet import read_parquet
 from service.scoring.series_types import FloatArray, Part, Segment, Series, choose
 
-__all__ = ["FloatArray", "Part", "Segment", "Series", "read_folder", "read_series"]
+__all__ = [
+    "FloatArray",
+    "Part",
+    "Segment",
+    "Series",
+    "read_file",
+    "read_folder",
+    "read_series",
+]
+
+MAX_NAMED = 5  # entities in a message
 
 
 def read_series(
@@ -20,13 +32,41 @@ def read_series(
     columns: Sequence[str] | None = None,
     timestamp_column: str | None = None,
 ) -> Series:
-    """Read one file; raise BadSeries. `part` is of NPZ files, `timestamp_column` of CSV files."""
-    if path.suffix.lower() == ".npz":
+    """Read a file of one entity; raise BadSeries."""
+    found = read_file(
+        path,
+        part=part,
+        period_seconds=period_seconds,
+        columns=columns,
+        timestamp_column=timestamp_column,
+    )
+    if len(found) > 1:
+        names = ", ".join(series.entity for series in found[:MAX_NAMED])
+        raise BadSeries(f"{path}: expected points of one entity, came {len(found)}: {names}")
+    return found[0]
+
+
+def read_file(
+    path: Path,
+    *,
+    part: Part = "test",
+    period_seconds: float = 60.0,
+    columns: Sequence[str] | None = None,
+    timestamp_column: str | None = None,
+) -> list[Series]:
+    """Read a file, a Parquet one may hold several entities, sorted here; raise BadSeries.
+
+    `part` is of NPZ files, `timestamp_column` of the others.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         series = read_npz(path, part, period_seconds=period_seconds)
-        return series if columns is None else choose(path, series, columns)
-    if path.suffix.lower() == ".csv":
-        return read_csv(path, columns, timestamp_column=timestamp_column, period=period_seconds)
-    raise BadSeries(f"{path}: expected a file ending in .npz or .csv")
+        return [series if columns is None else choose(path, series, columns)]
+    if suffix == ".csv":
+        return [read_csv(path, columns, timestamp_column=timestamp_column, period=period_seconds)]
+    if suffix == ".parquet":
+        return read_parquet([path], columns, timestamp_column, period_seconds=period_seconds)
+    raise BadSeries(f"{path}: expected a file ending in .npz, .csv or .parquet")
 
 
 def read_folder(
@@ -37,25 +77,32 @@ def read_folder(
     columns: Sequence[str] | None = None,
     timestamp_column: str | None = None,
 ) -> list[Series]:
-    """Read every NPZ and CSV of a folder, sorted by entity: the file stem is the entity's name."""
+    """Read the NPZ and CSV files of a folder, each named for its entity, or a recording.
+
+    A recording is all Parquet files in the folder, however deep. Series are sorted by entity.
+    """
     if not path.is_dir():
         raise BadSeries(f"{path}: expected a folder")
-    files = sorted(
-        (file for file in path.iterdir() if file.suffix.lower() in {".npz", ".csv"}),
-        key=lambda file: file.stem,
-    )
+    files = sorted(_named_for_entities(path), key=lambda file: file.stem)
+    recorded = sorted(path.rglob("*.parquet"), key=lambda file: (file.name, file))
+    if files and recorded:
+        raise BadSeries(f"{path}: expected one kind, came {files[0].name}, {recorded[0].name}")
+    if recorded:
+        return read_parquet(recorded, columns, timestamp_column, period_seconds=period_seconds)
     if not files:
-        raise BadSeries(f"{path}: expected at least one .npz or .csv file")
+        raise BadSeries(f"{path}: expected at least one .npz, .csv or .parquet file")
     for file, after in pairwise(files):
         if file.stem == after.stem:
             raise BadSeries(f"{path}: expected one file per entity, came {file.name}, {after.name}")
-    return [
-        read_series(
-            file,
-            part=part,
-            period_seconds=period_seconds,
-            columns=columns,
-            timestamp_column=timestamp_column,
-        )
-        for file in files
-    ]
+    read = partial(
+        read_series,
+        part=part,
+        period_seconds=period_seconds,
+        columns=columns,
+        timestamp_column=timestamp_column,
+    )
+    return [read(file) for file in files]
+
+
+def _named_for_entities(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.iterdir() if file.suffix.lower() in {".npz", ".csv"})

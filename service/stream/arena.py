@@ -55,6 +55,13 @@ class Arena:
         """A copy of the states of these entities, (batch,)."""
         return self._states[[one.slot for one in held]]
 
+    def is_silent(self, held: Sequence[Held]) -> npt.NDArray[np.bool_]:
+        """Whether entities (batch,) are known to have fallen silent."""
+        flags: npt.NDArray[np.bool_] = self._states["entity"]["is_silent"][
+            [one.slot for one in held]
+        ]
+        return flags
+
     def put(self, entity: str, state: npt.NDArray[np.void] | np.void, held: Held) -> Held:
         """Keep a state; the slot of `held` is chosen here."""
         known = self._held.pop(entity, None)

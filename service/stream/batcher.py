@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from service.errors import BodyTooLarge, GaugewatchError, Overloaded
 from service.stream.messages import Point, Verdict
 from service.stream.serving import Serving
 
+Result = TypeVar("Result")
 MAX_STEPS = 512  # points of one entity in a batch; a longer one would hold up everybody else
 
 
@@ -35,8 +36,8 @@ Requests = Sequence[Request]
 class Batcher:
     """One worker thread, a bounded queue of points in front of it.
 
-    `process` gets several requests and returns, for each, its verdicts or what stopped it;
-    `afterwards` is called on the same thread when they were answered.
+    `process` gets several requests and returns, for each, its verdicts or what stopped it. What
+    `rest` returns, if anything, runs on the same thread when they were answered.
     """
 
     def __init__(
@@ -45,10 +46,10 @@ class Batcher:
         *,
         max_queued_points: int,
         max_batch_points: int,
-        afterwards: Callable[[], None] | None = None,
+        rest: Callable[[], Callable[[], None] | None] = lambda: None,
     ) -> None:
         self._process = process
-        self._afterwards = afterwards
+        self._rest = rest
         self._max_queued_points = max_queued_points
         self._max_batch_points = max_batch_points
         self._requests: deque[Request] = deque()
@@ -95,6 +96,10 @@ class Batcher:
         self._arrived.set()
         return await request.answer
 
+    async def run(self, job: Callable[[], Result]) -> Result:
+        """What `job` returns, run between two batches on the thread that scores."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -108,8 +113,8 @@ class Batcher:
                 else:
                     _answer(batch, answers)
                 self.queued_points -= sum(len(request.points) for request in batch)
-                if self._afterwards is not None:
-                    await loop.run_in_executor(self._worker, self._afterwards)
+                if (rest := self._rest()) is not None:
+                    await loop.run_in_executor(self._worker, rest)
             if self._is_closing:
                 return
 

@@ -1,16 +1,20 @@
 -- One atomic commit for many entities: everything is checked before the first write, because a
 -- script that fails half-way keeps what it has written.
 --
--- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts
--- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, layouts, commits}: numbers and digests
--- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts of each commit
+-- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts,
+--          deadlines of silence of each shard, and record, rows and index of each incident
+-- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds,
+--          layouts, commits}: numbers, names and digests
+-- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts, incidents of each
 -- Reply: one code per commit (service/stream/commit.py, Outcome), or GWINVALID and nothing written.
 --
 -- Plain locals instead of a table per commit: the interpreter, not Redis, is what takes the time.
 
 local OK, STALE, OUTDATED = 0, 1, 2
 local call = redis.call
-local epoch, ttl_seconds, alerts_kept, layouts, commits = unpack(cmsgpack.unpack(ARGV[1]))
+local MAX_INCIDENT_BYTES = 1048576 -- of rows kept with an incident
+local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, layouts, commits =
+  unpack(cmsgpack.unpack(ARGV[1]))
 local base, is_fresh, is_renewed = {}, {}, {} -- by commit, for those that will be written
 
 -- Rows of a new entity or of a new layout start a ring of their own at slot 0 (`base` is the
@@ -35,7 +39,7 @@ local function plan_next(i, stored_seq, snapshot_seq, stored_base)
 end
 
 local function decide(i)
-  local tokens = ARGV[4 * i - 2]
+  local tokens = ARGV[5 * i - 3]
   local header = call('HMGET', KEYS[3 * i - 2],
     'token', 'seq', 'epoch', 'layout', 'snapshot_seq', 'base')
   local token, problem = header[1] or '', nil
@@ -61,7 +65,7 @@ end
 local function write_rows(i)
   local seq, row_count, layout = unpack(commits[i])
   local row_bytes, capacity = layouts[layout][1], layouts[layout][2]
-  local rows, ring_key = ARGV[4 * i - 1], KEYS[3 * i - 1]
+  local rows, ring_key = ARGV[5 * i - 2], KEYS[3 * i - 1]
   if row_count > capacity then
     rows, row_count = string.sub(rows, -capacity * row_bytes), capacity
   end
@@ -76,9 +80,9 @@ end
 local function write_state(i)
   local header_key, ring_key, snapshot_key = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
   local seq, _, layout, has_snapshot = unpack(commits[i])
-  local token = string.sub(ARGV[4 * i - 2], -16)
+  local token = string.sub(ARGV[5 * i - 3], -16)
   if has_snapshot then
-    call('SET', snapshot_key, ARGV[4 * i])
+    call('SET', snapshot_key, ARGV[5 * i - 1])
     call('HSET', header_key, 'token', token, 'seq', seq, 'epoch', epoch,
       'layout', layouts[layout][3], 'snapshot_seq', seq, 'base', base[i])
   else
@@ -92,7 +96,7 @@ local function write_state(i)
 end
 
 local function write_alerts(i, last)
-  local key, lengths, alerts, start = commits[i][5], commits[i][6], ARGV[4 * i + 1], 1
+  local key, lengths, alerts, start = commits[i][5], commits[i][6], ARGV[5 * i], 1
   local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
   for _, length in ipairs(lengths) do
     last = last + 1
@@ -102,6 +106,55 @@ local function write_alerts(i, last)
   end
   call('SET', KEYS[key + 1], last)
   return last
+end
+
+local function forget_oldest(index_key, record_key)
+  local prefix = string.match(record_key, '^gw:{%d+}:')
+  for _ = incidents_kept + 1, call('ZCARD', index_key) do
+    local name = call('ZPOPMIN', index_key)[1]
+    call('UNLINK', prefix .. 'i:' .. name, prefix .. 'j:' .. name)
+  end
+end
+
+-- A record begins with the state before its first row. Rows of another layout, or beyond the bound,
+-- are not kept: what is kept can be replayed from its beginning.
+local function write_incidents(i)
+  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
+  local parts, start, layout = ARGV[5 * i + 1], 1, layouts[commits[i][3]][3]
+  local function part(length)
+    start = start + length
+    return string.sub(parts, start - length, start - 1)
+  end
+  for _, record in ipairs(commits[i][7]) do
+    local at, name, opened_ms, alert_bytes, state_bytes, rows_bytes = unpack(record)
+    local record_key, rows_key, index_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+    local alert, state, rows = part(alert_bytes), part(state_bytes), part(rows_bytes)
+    if state_bytes > 0 then
+      call('HSET', record_key, 'entity', entity, 'state', state, 'layout', layout)
+      call('SET', rows_key, '')
+      call('ZADD', index_key, opened_ms, name)
+      forget_oldest(index_key, record_key)
+    end
+    local known = call('HGET', record_key, 'layout')
+    if known then
+      if alert_bytes > 0 then call('HSET', record_key, 'alert', alert) end
+      local size = call('STRLEN', rows_key)
+      if known == layout and size + rows_bytes <= MAX_INCIDENT_BYTES then
+        call('APPEND', rows_key, rows)
+      else
+        call('HSET', record_key, 'layout', known .. ' ends')
+      end
+      call('EXPIRE', record_key, incident_ttl_seconds)
+      call('EXPIRE', rows_key, incident_ttl_seconds)
+    end
+  end
+end
+
+local function write_deadline(i)
+  local key, silent_at_ms = unpack(commits[i][8])
+  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
+  if silent_at_ms > 0 then return call('ZADD', KEYS[key], silent_at_ms, entity) end
+  call('ZREM', KEYS[key], entity)
 end
 
 local outcomes, last = {}, {}
@@ -117,6 +170,8 @@ for i, commit in ipairs(commits) do
     write_rows(i)
     write_state(i)
     if commit[5] > 0 then last[commit[5]] = write_alerts(i, last[commit[5]]) end
+    write_incidents(i)
+    write_deadline(i)
   end
 end
 return outcomes

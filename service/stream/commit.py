@@ -8,7 +8,15 @@ from typing import Final
 
 import msgspec
 
-from service.stream.keys import alert_count_key, alert_stream_key, entity_keys, shard_of
+from service.stream.keys import (
+    alert_count_key,
+    alert_stream_key,
+    entity_keys,
+    incident_index_key,
+    incident_keys,
+    shard_of,
+    silence_key,
+)
 
 TOKEN_BYTES: Final = 16
 MAX_RING_BYTES: Final = 64 * 2**20
@@ -50,6 +58,17 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class IncidentPart:
+    """What a commit adds to the record of an incident."""
+
+    incident: str
+    opened_ms: int
+    alert: bytes  # the newest about it, b"": none in this commit
+    state: bytes  # of the entity before these rows, b"": it was open before
+    rows: bytes  # oldest first, up to the last point of the incident
+
+
+@dataclass(frozen=True)
 class Commit:
     """One change of one entity: new rows, oldest first, with what they cause."""
 
@@ -62,6 +81,8 @@ class Commit:
     layout: Layout
     snapshot: bytes | None  # bound to `seq`
     alerts: tuple[bytes, ...] = ()
+    incidents: tuple[IncidentPart, ...] = ()
+    silent_at_ms: int = 0  # by our clock, if no point comes; 0: it is not waited for
 
     def __post_init__(self) -> None:
         if len(self.new_token) != TOKEN_BYTES or self.new_token == self.expected_token:
@@ -88,14 +109,16 @@ class Outcome(Enum):
 
 
 def packed(
-    commits: Sequence[Commit], shards: int, *, options: tuple[int, int, int]
+    commits: Sequence[Commit], shards: int, *, options: tuple[int, ...]
 ) -> tuple[list[bytes], list[bytes]]:
     """Keys and arguments of commit.lua; indices count from 1, as Lua does.
 
-    `options` are the epoch, the seconds to live and the alerts kept.
+    `options` are the epoch, the seconds to live, the alerts kept, the incidents kept and their
+    seconds to live.
     """
     keys = [key for commit in commits for key in entity_keys(commit.entity, shards)]
     alert_keys: dict[int, int] = {}
+    silence_keys: dict[int, int] = {}
     layouts: dict[Layout, int] = {}
     plan: list[tuple[object, ...]] = []
     blobs: list[bytes] = []
@@ -104,12 +127,32 @@ def packed(
         if commit.alerts and shard not in alert_keys:
             alert_keys[shard] = len(keys) + 1
             keys += (alert_stream_key(shard), alert_count_key(shard))
+        if shard not in silence_keys:
+            silence_keys[shard] = len(keys) + 1
+            keys.append(silence_key(shard))
         layout = layouts.setdefault(commit.layout, len(layouts) + 1)
         lengths = [len(alert) for alert in commit.alerts]
         has_snapshot = commit.snapshot is not None
         at = alert_keys.get(shard, 0)
-        plan.append((commit.seq, commit.row_count, layout, has_snapshot, at, lengths))
+        records = [_record(commit, part, shards, keys) for part in commit.incidents]
+        wait = (silence_keys[shard], commit.silent_at_ms)
+        row = (commit.seq, commit.row_count, layout, has_snapshot, at, lengths, records, wait)
+        plan.append(row)
         blobs += (commit.expected_token + commit.new_token, commit.rows)
         blobs += (commit.snapshot or b"", b"".join(commit.alerts))
+        blobs.append(b"".join(part.alert + part.state + part.rows for part in commit.incidents))
     forms = [(layout.row_bytes, layout.capacity, layout.text) for layout in layouts]
     return keys, [msgspec.msgpack.encode((*options, forms, plan)), *blobs]
+
+
+def _record(
+    commit: Commit, part: IncidentPart, shards: int, keys: list[bytes]
+) -> tuple[object, ...]:
+    """Where the keys of an incident are, its name, and how long its parts are."""
+    at = len(keys) + 1
+    keys += (
+        *incident_keys(commit.entity, part.incident, shards),
+        incident_index_key(shard_of(commit.entity, shards)),
+    )
+    lengths = (len(part.alert), len(part.state), len(part.rows))
+    return at, part.incident, part.opened_ms, *lengths

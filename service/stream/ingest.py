@@ -1,8 +1,10 @@
 """Ingest: the door of the stream floor. Points in, verdicts out, in batches and in order."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -11,18 +13,17 @@ import numpy as np
 from service.errors import BadPoints, GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher, Requests
-from service.stream.lane import Arrived
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
-from service.stream.path import PointPath
-from service.stream.rows import Rows
+from service.stream.path import Attempted, PointPath
+from service.stream.recorder import Recorder
 from service.stream.serving import Serving
-from service.stream.shadow import Shadow
 from service.stream.sift import grouped, in_order
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.view import Viewer
 
+TICK_SECONDS = 1.0
 ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
 
 
@@ -33,6 +34,7 @@ class Limits:
     max_queued_points: int = 100_000
     max_batch_points: int = 4_096
     max_entities: int = 100_000  # held in memory; at least MAX_ENTITIES_PER_CALL
+    silence_periods: float = 0.0  # without a point, then it is told; 0: never
 
 
 class Ingest:
@@ -45,24 +47,32 @@ class Ingest:
         *,
         limits: Limits | None = None,
         on_stage: Callable[[str, float], None] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         limits = limits or Limits()
         self._store = store
         self._models = models
         max_entities = max(limits.max_entities, MAX_ENTITIES_PER_CALL)
-        self._lanes = Lanes(models, max_entities=max_entities)
+        self._lanes = Lanes(
+            models, max_entities=max_entities, silence_periods=limits.silence_periods
+        )
+        self._has_silence = limits.silence_periods > 0
+        self._ticking: asyncio.Task[None] | None = None
         self._path = PointPath(store, models, self._lanes, on_stage=on_stage)
         self._viewer = Viewer(store.twin())
-        self._overheard: list[tuple[Shadow, Arrived, Rows]] = []
+        self._recorder = recorder
+        self._heard: list[tuple[str, Callable[[], None]]] = []  # by stage, for after the answers
         self._batcher = Batcher(
             self._process,
-            afterwards=self._shadow,
+            rest=self._rest,
             max_queued_points=limits.max_queued_points,
             max_batch_points=limits.max_batch_points,
         )
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
+        if self._has_silence:
+            self._ticking = asyncio.create_task(self._tick_for_ever())
         return self
 
     async def __aexit__(
@@ -71,6 +81,9 @@ class Ingest:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
         await self._batcher.__aexit__(kind, error, traceback)
         self._viewer.close()
 
@@ -102,6 +115,16 @@ class Ingest:
         """An entity with its newest `rows` points. Raises UnknownEntity, StoreUnavailable."""
         self._models.serving.fold_of(name)
         return await self._viewer.view(self._lanes.wrote, name, rows=rows)
+
+    async def tick(self) -> int:
+        """Tell which entities fell silent; how many did. Raises StoreUnavailable."""
+        return await self._batcher.run(lambda: self._path.tick(self._models.serving))
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            with suppress(StoreUnavailable):  # what is due stays due
+                await self.tick()
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""
@@ -135,9 +158,8 @@ class Ingest:
             lane = self._lanes.of(serving.folds[name])
             if away is None:
                 try:
-                    scored = self._path.attempt(lane, points, positions, answers=answers)
-                    if (shadow := self._lanes.shadow_of(serving, name)) is not None:
-                        self._overheard.append((shadow, *scored))
+                    done = self._path.attempt(lane, points, positions, answers=answers)
+                    self._hear(serving, done)
                     continue
                 except Exception as error:
                     for entity in positions:
@@ -147,12 +169,23 @@ class Ingest:
                     away = error  # and will be for the other groups: nobody waits for each
             answers |= {i: away for group in positions.values() for i in group}
 
-    def _shadow(self) -> None:
-        """After the answers are out: let shadows score what was scored."""
-        overheard, self._overheard = self._overheard, []
-        with self._path.stage("shadow") if overheard else nullcontext():
-            for shadow, arrived, rows in overheard:
-                shadow.score(arrived, rows)
+    def _hear(self, serving: Serving, done: Attempted) -> None:
+        """Remember what shadows are to score and what is to be recorded."""
+        name = done.lane.fold.bundle.manifest.name
+        if (shadow := self._lanes.shadow_of(serving, name)) is not None:
+            self._heard.append(("shadow", partial(shadow.score, done.arrived, done.rows)))
+        if self._recorder is not None:
+            self._heard.append(("record", partial(self._recorder.record, done)))
+
+    def _rest(self) -> Callable[[], None] | None:
+        """What is done after the answers are out."""
+        heard, self._heard = self._heard, []
+        return partial(self._tell, heard) if heard else None
+
+    def _tell(self, heard: list[tuple[str, Callable[[], None]]]) -> None:
+        for stage, run in heard:
+            with self._path.stage(stage):
+                run()
 
 
 def _misfits(

@@ -32,3 +32,19 @@ def alert_stream_key(shard: int) -> bytes:
 def alert_count_key(shard: int) -> bytes:
     """Number of the last alert of a shard."""
     return b"gw:{%d}:alert_count" % shard
+
+
+def incident_keys(entity: str, incident: str, shards: int) -> tuple[bytes, bytes]:
+    """What is known of an incident, and its rows; `incident` is its name."""
+    tag, name = b"gw:{%d}:" % shard_of(entity, shards), incident.encode()
+    return tag + b"i:" + name, tag + b"j:" + name
+
+
+def incident_index_key(shard: int) -> bytes:
+    """Names of the incidents of a shard, by the time they opened."""
+    return b"gw:{%d}:incidents" % shard
+
+
+def silence_key(shard: int) -> bytes:
+    """Entities of a shard, by the time at which they are silent if no point comes."""
+    return b"gw:{%d}:silence" % shard

@@ -13,8 +13,9 @@ from service.stream.shadow import Shadow
 class Lanes:
     """Made when they are asked for. Arenas belong to the scoring thread; the rest to any."""
 
-    def __init__(self, models: Models, *, max_entities: int) -> None:
+    def __init__(self, models: Models, *, max_entities: int, silence_periods: float = 0.0) -> None:
         self._models = models
+        self._silence_periods = silence_periods
         self._max_entities = max_entities
         self._lanes: dict[str, Lane] = {}
         self._shadows: dict[str, Shadow] = {}  # by bundle
@@ -30,7 +31,11 @@ class Lanes:
         with self._lock:
             title = fold.bundle.title
             if title not in self._lanes:
-                self._lanes[title] = Lane(fold, max_entities=self._max_entities)
+                self._lanes[title] = Lane(
+                    fold,
+                    max_entities=self._max_entities,
+                    silence_periods=self._silence_periods,
+                )
             return self._lanes[title]
 
     def wrote(self, layout: Layout) -> Lane | None:

@@ -12,7 +12,9 @@ StatusName = Literal[
     "scored", "calibrating", "warming", "duplicate", "conflict", "late", "rejected"
 ]
 AlertKind = Literal["opened", "updated", "resolved"]
-AlertReason = Literal["anomaly", "lost_dimension", "quiet", "new_normal"]
+AlertReason = Literal[
+    "anomaly", "lost_dimension", "no_data", "quiet", "new_normal", "silence", "data_again"
+]
 
 
 class Point(Struct, frozen=True, forbid_unknown_fields=True, gc=False):

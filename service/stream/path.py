@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from service.errors import GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, answers_of
@@ -17,9 +19,22 @@ from service.stream.models import Models
 from service.stream.restore import restore
 from service.stream.rollout import refresh
 from service.stream.rows import Rows
+from service.stream.serving import Serving
 from service.stream.sift import Sifted, sift
 from service.stream.store import Store
+from service.stream.ticks import due_entities, fall_silent, forget_deadlines
 from service.stream.view import log_of
+
+
+@dataclass(frozen=True, eq=False)
+class Attempted:
+    """New points of one bundle that were scored, for who hears of them after the answers."""
+
+    lane: Lane
+    arrived: Arrived
+    rows: Rows  # (point,)
+    posted: npt.NDArray[np.float64]  # (point, dimension) NaN = missing
+    stale: frozenset[str]  # entities whose commit was refused: theirs are not kept
 
 
 class PointPath:
@@ -43,7 +58,7 @@ class PointPath:
         positions: dict[str, list[int]],
         *,
         answers: dict[int, Answer],
-    ) -> tuple[Arrived, Rows]:
+    ) -> Attempted:
         """The path of a point. What was stale gets no answer. Returns what was new."""
         with self.stage("restore"):
             held = restore(lane, self._store, list(positions), lane_of=self._lanes.wrote)
@@ -51,7 +66,7 @@ class PointPath:
         arrived = sifted.arrived
         with self.stage("fold"):
             advanced = lane.advance(arrived)
-        commits = lane.commits(arrived, advanced)
+        commits = lane.commits(arrived, advanced, now_ms=time.time_ns() // 10**6)
         with self.stage("commit"):
             outcomes = self._store.commit(commits)
         stale = self._keep(lane, arrived, advanced, commits=commits, outcomes=outcomes)
@@ -63,7 +78,40 @@ class PointPath:
         answers |= {i: answer for i, answer in found.items() if points[i].entity not in stale}
         if Outcome.OUTDATED in outcomes:
             self._follow()
-        return arrived, advanced.rows
+        posted = sifted.posted[sifted.is_new]
+        return Attempted(lane, arrived, advanced.rows, posted, frozenset(stale))
+
+    def tick(self, serving: Serving) -> int:
+        """Tell which entities fell silent; how many did."""
+        now_ms = time.time_ns() // 10**6
+        groups: dict[str, list[str]] = {}
+        for entity in due_entities(self._store, now_ms):
+            if (name := serving.bundle_of(entity)) is None:
+                forget_deadlines(self._store, [entity])
+            else:
+                groups.setdefault(name, []).append(entity)
+        self._store.commit_epoch = serving.epoch
+        return sum(
+            self._fall_silent(self._lanes.of(serving.folds[name]), entities)
+            for name, entities in groups.items()
+        )
+
+    def _fall_silent(self, lane: Lane, due: Sequence[str]) -> int:
+        held = restore(lane, self._store, due, lane_of=self._lanes.wrote)
+        waits = ~lane.arena.is_silent(held) & np.array([one.seq > 0 for one in held])
+        chosen = np.flatnonzero(waits).tolist()
+        forget_deadlines(self._store, [due[i] for i in np.flatnonzero(~waits).tolist()])
+        entities, held = [due[i] for i in chosen], [held[i] for i in chosen]
+        states, commits = fall_silent(lane, entities, held)
+        outcomes = self._store.commit(commits)
+        for commit, state, one, outcome in zip(commits, states, held, outcomes, strict=True):
+            lane.arena.drop(commit.entity)
+            if outcome is Outcome.OK:
+                kept = Held(-1, commit.new_token, commit.seq, one.timestamp_ms)
+                lane.arena.put(commit.entity, state, kept)
+        if Outcome.OUTDATED in outcomes:
+            self._follow()
+        return outcomes.count(Outcome.OK)
 
     def _keep(
         self,

@@ -41,9 +41,13 @@ class Serving:
         for name, fold in folds.items():
             self._claim(name, fold.bundle.manifest.entities)
 
+    def bundle_of(self, entity: str) -> str | None:
+        """Name of the bundle that scores `entity`, if any does."""
+        return self.configuration.assigned(entity) or self._by_entity.get(entity, self.default)
+
     def name_of(self, entity: str) -> str:
         """Name of the bundle that scores `entity`; raises UnknownBundle."""
-        name = self.configuration.assigned(entity) or self._by_entity.get(entity, self.default)
+        name = self.bundle_of(entity)
         if name is None:
             raise UnknownBundle("no bundle was trained on this entity and there is no default")
         return name

@@ -23,6 +23,7 @@ class Sifted:
     owners: npt.NDArray[np.int64]  # (point,) number of its entity
     positions: npt.NDArray[np.int64]  # (point,) its place among the answers
     timestamps_ms: npt.NDArray[np.int64]  # (point,)
+    posted: npt.NDArray[np.float64]  # (point, dimension) NaN = missing
     values: npt.NDArray[np.float32]  # (point, dimension) minus the centre
     is_new: npt.NDArray[np.bool_]  # (point,) later than every point before it
     is_usable: npt.NDArray[np.bool_]  # (point,)
@@ -93,6 +94,7 @@ def sift(
         owners=owners,
         positions=np.array(positions),
         timestamps_ms=np.array([point.timestamp_ms for point in asked], np.int64),
+        posted=raw,
         values=lane.fold.centre(raw, lane.entity_indices(list(groups))[owners]),
         is_new=is_new,
         is_usable=is_usable,

@@ -48,6 +48,8 @@ class StoreOptions:
     durability: Literal["always", "everysec"] = "always"
     ttl_seconds: int = 7 * 86_400
     alerts_kept: int = 10_000  # per shard, at least
+    incidents_kept: int = 2_000  # per shard
+    incident_ttl_seconds: int = 90 * 86_400
     connect_timeout_seconds: float = 0.25
     command_timeout_seconds: float = 0.25
     budget_seconds: float = 1.0
@@ -125,8 +127,10 @@ class Store:
         if not commits:
             return []
         _refuse_too_many([commit.entity for commit in commits])
-        settings = (self.commit_epoch, self.options.ttl_seconds, self.options.alerts_kept)
-        keys, args = packed(commits, self.options.shards, options=settings)
+        options = self.options
+        limits = (options.ttl_seconds, options.alerts_kept, options.incidents_kept)
+        numbers = (self.commit_epoch, *limits, options.incident_ttl_seconds)
+        keys, args = packed(commits, options.shards, options=numbers)
         codes = self._call(lambda: self._commit_script(keys=keys, args=args))
         return [Outcome(code) for code in codes]
 
@@ -143,6 +147,11 @@ class Store:
         keys = [key for entity in entities for key in entity_keys(entity, self.options.shards)]
         if keys:
             self._call(lambda: self._client.unlink(*keys))
+
+    def ask(self, action: Callable[[Redis], Answer]) -> Answer:
+        """What Redis answers to something else, within the budget."""
+        answer: Answer = self._call(lambda: action(self._client))
+        return answer
 
     def _read(
         self, entities: Sequence[str], *, last_rows: int

@@ -1,19 +1,17 @@
 """Views of one entity: what the store keeps of it, read back."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from service.errors import Overloaded, UnknownEntity
+from service.errors import UnknownEntity
 from service.stream.commit import Layout
+from service.stream.desk import Desk
 from service.stream.lane import Lane
 from service.stream.messages import EntityView
 from service.stream.rows import Rows, written
 from service.stream.store import Store
 
-MAX_WAITING = 64
 LaneOf = Callable[[Layout], Lane | None]
 
 
@@ -61,26 +59,17 @@ def view_of(lane_of: LaneOf, store: Store, entity: str, *, rows: int) -> EntityV
 
 
 class Viewer:
-    """Reads for people, on a thread and a connection of their own: points never wait for them."""
+    """Reads entities for people, over a connection of its own."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="viewer")
-        self._waiting = 0
+        self._desk = Desk("viewer")
 
     def close(self) -> None:
         """Finish what was asked, then let go of thread and connection."""
-        self._thread.shutdown(cancel_futures=True)
+        self._desk.close()
         self._store.close()
 
     async def view(self, lane_of: LaneOf, entity: str, *, rows: int) -> EntityView:
         """What `view_of` says. Raises Overloaded when too many are waiting."""
-        if self._waiting >= MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} views are waiting already")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: view_of(lane_of, self._store, entity, rows=rows)
-            )
-        finally:
-            self._waiting -= 1
+        return await self._desk.ask(lambda: view_of(lane_of, self._store, entity, rows=rows))

@@ -53,10 +53,10 @@ async def _serve(websocket: WebSocket, services: Services) -> None:
     async with services.feed.subscribe(after, entity=entity) as subscription:
         services.subscribers.add(websocket)
         try:
-            await _until_one_ends(
+            await until_one_ends(
                 _send_events(websocket, subscription, services.settings),
                 _ignore_messages(websocket),
-                _stop_when_slow(subscription),
+                stop_when_slow(subscription),
             )
         finally:
             services.subscribers.discard(websocket)
@@ -74,7 +74,7 @@ async def _send_events(
             async with asyncio.timeout(settings.heartbeat_seconds):
                 event = await anext(subscription)
         except TimeoutError:
-            text = _heartbeat(_idle_cursor(subscription, cursor))
+            text = _heartbeat(idle_cursor(subscription, cursor))
         else:
             cursor, text = event.cursor, _message(event)
 
@@ -86,13 +86,13 @@ async def _ignore_messages(websocket: WebSocket) -> NoReturn:
             raise WebSocketDisconnect(message.get("code", 1005))
 
 
-async def _stop_when_slow(subscription: Subscription) -> NoReturn:
+async def stop_when_slow(subscription: Subscription) -> NoReturn:
     """For a subscriber whose sending hangs, and who never comes back to ask for the next event."""
     await subscription.too_slow.wait()
     raise SubscriberTooSlow("more alerts were waiting than a subscriber may let wait")
 
 
-async def _until_one_ends(*parts: Coroutine[None, None, NoReturn]) -> None:
+async def until_one_ends(*parts: Coroutine[None, None, NoReturn]) -> None:
     """Run all; when one ends, which is by raising, cancel the others and raise the same."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
@@ -105,7 +105,7 @@ async def _until_one_ends(*parts: Coroutine[None, None, NoReturn]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _idle_cursor(subscription: Subscription, sent: str) -> str:
+def idle_cursor(subscription: Subscription, sent: str) -> str:
     """Where we are in the whole log, once nothing is left to send; alerts of others move it too."""
     history = subscription.history
     is_read = not history.waiting and history.shard >= len(history.end.numbers)

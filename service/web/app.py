@@ -13,9 +13,13 @@ from starlette.middleware import Middleware
 from service.errors import GaugewatchError
 from service.settings import Settings, read_settings
 from service.stream.alerts import AlertFeed
+from service.stream.desk import Desk
 from service.stream.embedded import EmbeddedValkey
+from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Limits
 from service.stream.models import Models
+from service.stream.recorder import Pace, Recorder
+from service.stream.recording import Recording
 from service.stream.rollout import Rollout
 from service.stream.store import Store, StoreOptions
 from service.web.auth import Gate
@@ -81,8 +85,15 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     await rollout.start()
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = _metrics(settings, models)
+    recorder = await _recorder(settings, stack, metrics)
     ingest = await stack.enter_async_context(
-        Ingest(store, models, limits=_limits(settings), on_stage=metrics.observe_stage)
+        Ingest(
+            store,
+            models,
+            limits=_limits(settings),
+            on_stage=metrics.observe_stage,
+            recorder=recorder,
+        )
     )
     feed = await stack.enter_async_context(
         AlertFeed(
@@ -92,6 +103,8 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
             max_subscribers=settings.max_subscribers,
         )
     )
+    desk = Desk("incidents")
+    stack.callback(desk.close)
     services = Services(
         settings=settings,
         models=models,
@@ -101,6 +114,8 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         metrics=metrics,
         bodies=Bodies(settings),
         readiness=Readiness(probe, feed, rollout),
+        incidents=Incidents(_store(url, settings, stack)),
+        desk=desk,
     )
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
@@ -116,12 +131,29 @@ async def _embedded_url(settings: Settings, stack: AsyncExitStack) -> str:
     return valkey.url
 
 
+async def _recorder(settings: Settings, stack: AsyncExitStack, metrics: Metrics) -> Recorder | None:
+    """Running, if there is a folder to record into; it ends after the last point was scored."""
+    name, text = "recorded_points", "Points kept for training, or lost to it"
+    if settings.recording_directory is None:
+        metrics.watch_counts(name, text, "outcome", lambda: {"written": 0, "lost": 0})
+        return None
+    recording = Recording(settings.recording_directory, keep_days=settings.recording_days)
+    recorder = Recorder(recording, _pace(settings))
+    await asyncio.to_thread(recorder.start)
+    stack.push_async_callback(asyncio.to_thread, recorder.stop)
+    metrics.watch_counts(name, text, "outcome", lambda: recorder.counts)
+    log.info("recording", directory=str(settings.recording_directory))
+    return recorder
+
+
 def _store(url: str, settings: Settings, stack: AsyncExitStack) -> Store:
     options = StoreOptions(
         shards=settings.shards,
         durability=settings.durability,
         ttl_seconds=settings.entity_ttl_seconds,
         alerts_kept=settings.alert_retention,
+        incidents_kept=settings.incident_retention,
+        incident_ttl_seconds=settings.incident_ttl_seconds,
     )
     store = Store(url, options)
     stack.callback(store.close)
@@ -129,7 +161,16 @@ def _store(url: str, settings: Settings, stack: AsyncExitStack) -> Store:
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(max_queued_points=settings.max_queued_points, max_entities=settings.max_entities)
+    return Limits(
+        max_queued_points=settings.max_queued_points,
+        max_entities=settings.max_entities,
+        silence_periods=settings.silence_periods,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    points = settings.recording_points
+    return Pace(points, settings.recording_seconds, backlog=max(Pace.backlog, 2 * points))
 
 
 def _metrics(settings: Settings, models: Models) -> Metrics:

@@ -46,6 +46,10 @@ ACCESS: Final = {
     "/v1/models/{name}/shadow": Access.KEY,
     "/v1/assignments": Access.KEY,
     "/v1/alerts": Access.KEY,
+    "/v1/incidents": Access.KEY,
+    "/v1/incidents/{incident:path}": Access.KEY,
+    "/v1/incidents/{incident:path}/file": Access.KEY,
+    "/v1/incidents/{incident:path}/note": Access.KEY,
 }
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -54,7 +55,7 @@ class PostDetect:
             pieces = await asyncio.to_thread(_begin, services, wish, body, gone)
             if pieces is not None:
                 media_type = CSV if wish.wants_csv else JSON
-                await _send(send, pieces, media_type, services.settings.send_seconds)
+                await _send(send, _until(gone, pieces), media_type, services.settings.send_seconds)
 
     def _bodies_of(self, settings: Settings) -> Bodies:
         """Bodies of their own: many of them must not keep points out."""
@@ -141,6 +142,10 @@ def _pieces(wish: Wish, fold: Fold, detected: Detected) -> Iterator[bytes]:
     return as_json(
         detected, budget=budget, percentile=wish.percentile, contributions=wish.contributions
     )
+
+
+def _until(gone: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    return takewhile(lambda _: not gone.is_set(), pieces)
 
 
 async def _send(send: Send, pieces: Iterator[bytes], media_type: str, seconds: float) -> None:

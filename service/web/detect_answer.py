@@ -1,7 +1,6 @@
 """The answer of a batch: what was found in a series, as JSON or CSV, made piece by piece.
 
-A row for every point; the numbers are those of `gaugewatch score`, null or empty where a point was
-not scored.
+The numbers are those of `gaugewatch score`, null or empty where a point was not scored.
 """
 
 import csv

@@ -19,7 +19,8 @@ from service.scoring.timestamps import by_period
 from service.web.faults import MAX_TIMESTAMP_MS, bad_json
 
 MAX_VALUE: Final = 1e30  # as of points: beyond it float32 arithmetic has no room
-COLUMNS_ASIDE: Final = 3  # timestamp, label, culprits
+SEPARATORS: Final = (b",", b";", b"\t", b"\n", b"\r")  # of CSV
+CELLS_ASIDE: Final = 5  # timestamp, label, culprits and the end of a line
 NAME: Final = Path("series")
 SAID: Final = re.compile(rf"{NAME}: (row (?P<row>\d+)(, column (?P<column>\w+))?: )?(?P<words>.*)")
 
@@ -40,8 +41,9 @@ _VALUES: Final = msgspec.json.Decoder(list[float | None])
 def series_of(body: bytes, manifest: Manifest, *, is_csv: bool, max_points: int) -> Series:
     """The series, its dimensions in the order of the bundle. Raises BadInput."""
     width = len(manifest.dimensions)
-    if body.count(b",") > max_points * (width + COLUMNS_ASIDE):
-        raise _too_many(max_points)
+    separators = SEPARATORS if is_csv else (b",",)
+    if sum(map(body.count, separators)) > max_points * (width + CELLS_ASIDE):
+        raise _too_many(max_points)  # before it is unpacked
     series = _from_csv(body, manifest) if is_csv else _from_json(body, manifest, max_points)
     if len(series.values) > max_points:
         raise _too_many(max_points)

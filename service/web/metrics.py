@@ -44,6 +44,7 @@ class Metrics(Collector):
         self._budgets = budgets
         self._scoreboard = scoreboard
         self._gauges: dict[str, tuple[str, Callable[[], int]]] = {}
+        self._counters: dict[str, tuple[str, str, Callable[[], Mapping[str, int]]]] = {}
         self._points: Counter[str] = Counter()
         self._anomalies: Counter[str] = Counter(dict.fromkeys(budgets, 0))
         self._alerts: Counter[str] = Counter({"opened": 0, "updated": 0, "resolved": 0})
@@ -56,6 +57,12 @@ class Metrics(Collector):
     def watch(self, name: str, text: str, read: Callable[[], int]) -> None:
         """Show as a gauge what `read` says at each scrape."""
         self._gauges[name] = (text, read)
+
+    def watch_counts(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Show as a counter what `read` says at each scrape, by the values of `label`."""
+        self._counters[name] = (text, label, read)
 
     def count(self, verdicts: Sequence[Verdict]) -> None:
         """Take the verdicts of one request into account, after they were committed."""
@@ -100,6 +107,8 @@ class Metrics(Collector):
         yield from self._entity_gauges()
         for name, (text, read) in self._gauges.items():
             yield _gauge(name, text, {(): read()})
+        for name, (text, label, read_counts) in self._counters.items():
+            yield _counter(name, text, label, read_counts())
         yield _gauge(
             "false_alarm_budget",
             "Promised false incidents per entity and day",
@@ -139,9 +148,9 @@ def _incident_gauges(shown: Sequence[Standing]) -> Iterator[Metric]:
     }
     text = "Time of the newest point that this replica scored"
     yield _gauge("newest_point_timestamp_seconds", text, newest, labels=labels)
-    text = "1 while that point belongs to an open incident"
+    text = "1 while an incident is open, and a minute longer"
     yield _gauge("incident_open", text, is_open, labels=labels)
-    text = "Mean share of a leading cause of an open incident, 0 to 1"
+    text = "Mean share of a leading cause of such an incident, 0 to 1"
     yield _gauge("incident_cause_ratio", text, shares, labels=(*labels, "cause"))
 
 

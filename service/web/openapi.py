@@ -17,7 +17,7 @@ from service.errors import (
     StoreUnavailable,
     UnsupportedEncoding,
 )
-from service.web import schemas, views
+from service.web import detect_schemas, schemas, views
 from service.web.problems import MEDIA_TYPE
 
 DESCRIPTION: Final = """\
@@ -40,6 +40,7 @@ DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (
     views.Heartbeat,
     views.ModelView,
     views.Problem,
+    *detect_schemas.DOCUMENTED,
 )
 REFERENCE: Final = "#/components/schemas/{model}"
 TAGS: Final = [
@@ -68,6 +69,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         document["paths"]["/v1/points"] = {"post": _points_operation()}
+        problems = problem_responses(*detect_schemas.ERRORS)
+        document["paths"]["/v1/detect"] = {"post": detect_schemas.operation(problems)}
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(_components())
         app.openapi_schema = document

@@ -11,9 +11,11 @@ from starlette.routing import Route
 from service.errors import BadInput, NotAuthorised, StoreUnavailable, UnknownEntity
 from service.scoring.fold import Fold
 from service.web import views
+from service.web.alert_events import GetAlerts
 from service.web.alerts import alerts
 from service.web.detect import PostDetect
 from service.web.faults import check_parameters, checked_entity
+from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
@@ -41,9 +43,11 @@ def add_routes(app: FastAPI) -> None:
         responses={200: {"model": list[views.ModelView]}, **problem_responses(NotAuthorised)},
     )(models)
     add_model_routes(app)
+    add_incident_routes(app)
     app.get("/livez", tags=["operations"])(live)
     app.get("/readyz", tags=["operations"], responses={503: {"description": "Not now"}})(ready)
     app.get("/metrics", tags=["operations"], response_class=Response)(metrics)
+    app.router.routes.append(Route("/v1/alerts", GetAlerts(), methods=["GET"]))
     app.add_api_websocket_route("/v1/alerts", alerts)
 
 

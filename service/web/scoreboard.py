@@ -1,13 +1,14 @@
 """The scoreboard: which entities are exported to Prometheus, and the worst they did lately.
 
 A scrape must not miss a spike between two scrapes, so what is shown is the maximum of a window of
-60 to 120 seconds: the running minute and the one before it. Of an open incident the causes are
-shown, as far as this replica has scored it; the time of the newest point tells which of several
-replicas is to be believed.
+60 to 120 seconds: the running minute and the one before it. An incident is shown while it is open
+and a minute longer, with its causes as far as this replica has scored it; the time of the newest
+point tells which of several replicas is to be believed.
 """
 
 import heapq
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from service.stream.messages import Verdict
@@ -20,9 +21,10 @@ CAUSES_SHOWN: Final = 3  # of an open incident
 
 @dataclass(slots=True)
 class _Incident:
-    """An open incident: the shares of its causes, summed over the anomalies seen here."""
+    """The last incident: the shares of its causes, summed over the anomalies seen here."""
 
     id: str
+    closed_seconds: float = inf
     anomalies: int = 0
     blame: dict[str, float] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ class Standing:
     score: float
     severity: float
     newest_ms: int  # timestamp of the newest point seen here
-    is_open: bool  # whether that point belongs to an open incident
+    is_open: bool  # or was, within the last minute
     causes: tuple[tuple[str, float], ...]  # dimension and mean share, largest first
 
 
@@ -84,7 +86,7 @@ class Scoreboard:
         entry.model, entry.seen_seconds = verdict.model or "", now_seconds
         if verdict.timestamp_ms > entry.newest_ms:  # a request may name its points in any order
             entry.newest_ms = verdict.timestamp_ms
-            entry.incident = _incident_after(verdict, entry.incident)
+            entry.incident = _incident_after(verdict, entry.incident, now_seconds)
 
     def leading(self, now_seconds: float) -> tuple[list[Standing], int]:
         """Whom to export, by name where equal, and how many entities are not among them."""
@@ -92,7 +94,7 @@ class Scoreboard:
         first = heapq.nsmallest(
             self._shown,
             (
-                (entry.incident is None, -_score(entry, now_seconds), name)
+                (_shown_incident(entry, now_seconds) is None, -_score(entry, now_seconds), name)
                 for name, entry in self._entries.items()
             ),
         )
@@ -129,18 +131,33 @@ def _turn(entry: _Entry, window: int) -> None:
     entry.window, entry.score, entry.severity = window, 0.0, 0.0
 
 
-def _incident_after(verdict: Verdict, before: _Incident | None) -> _Incident | None:
-    """The open incident after this point; entities without calibration never have one."""
-    is_over = verdict.transition == "resolved" or verdict.status == "calibrating"
-    if verdict.incident is None or is_over:
+def _incident_after(
+    verdict: Verdict, before: _Incident | None, now_seconds: float
+) -> _Incident | None:
+    """The last incident after this point; entities without calibration have none."""
+    if verdict.status == "calibrating":
         return None
+    if verdict.incident is None:
+        return _closed(before, now_seconds) if before else None
     incident = before if before and before.id == verdict.incident else _Incident(verdict.incident)
     if verdict.is_anomaly:
         incident.anomalies += 1
         for cause in verdict.contributions:
             blame = incident.blame.get(cause.dimension, 0.0)
             incident.blame[cause.dimension] = blame + cause.share
-    return incident
+    return _closed(incident, now_seconds) if verdict.transition == "resolved" else incident
+
+
+def _closed(incident: _Incident, now_seconds: float) -> _Incident | None:
+    """Closed now, unless it was already; None when it need not be shown any longer."""
+    incident.closed_seconds = min(incident.closed_seconds, now_seconds)
+    return incident if now_seconds - incident.closed_seconds < WINDOW_SECONDS else None
+
+
+def _shown_incident(entry: _Entry, now_seconds: float) -> _Incident | None:
+    incident = entry.incident
+    is_shown = incident and now_seconds - incident.closed_seconds < WINDOW_SECONDS
+    return incident if is_shown else None
 
 
 def _score(entry: _Entry, now_seconds: float) -> float:
@@ -154,7 +171,7 @@ def _severity(entry: _Entry, now_seconds: float) -> float:
 
 
 def _standing(entity: str, entry: _Entry, now_seconds: float) -> Standing:
-    incident = entry.incident
+    incident = _shown_incident(entry, now_seconds)
     return Standing(
         entity,
         entry.model,

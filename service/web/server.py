@@ -45,6 +45,7 @@ class Server(uvicorn.Server):
         services.readiness.is_stopping = True
         log.info("stopping")
         await asyncio.sleep(0 if self.force_exit else self._drain_seconds)
+        services.stopping.set()
 
 
 def server(app: FastAPI, settings: Settings) -> Server:

@@ -1,11 +1,14 @@
 """What the routes share while the service runs; the lifespan makes it."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket
 
 from service.settings import Settings
 from service.stream.alerts import AlertFeed
+from service.stream.desk import Desk
+from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models
 from service.stream.rollout import Rollout
@@ -26,4 +29,7 @@ class Services:
     metrics: Metrics
     bodies: Bodies
     readiness: Readiness
+    incidents: Incidents
+    desk: Desk  # for reads and labels of incidents
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)

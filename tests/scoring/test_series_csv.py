@@ -134,3 +134,11 @@ def test_rows_are_right_beyond_one_chunk(tmp_path: Path, monkeypatch: pytest.Mon
     rows[7] = "7,hot"
     with pytest.raises(BadSeries, match="row 9, column cpu"):
         read_series(csv_file(tmp_path, "\n".join(["ts,cpu", *rows])))
+
+
+def test_a_line_without_end_is_refused_before_it_is_split(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "cpu\n" + "1," * 2**19 + "1\n")
+    with pytest.raises(
+        BadSeries, match=r"row 2: expected at most 1048576 characters, came 1048578"
+    ):
+        read_series(path)

@@ -19,7 +19,13 @@ from redis import Redis
 from service.errors import StoreMisconfigured, StoreUnavailable
 from service.stream.commit import POINTS_PER_SNAPSHOT, Commit, Layout, Outcome, snapshot_due
 from service.stream.embedded import EmbeddedValkey
-from service.stream.keys import alert_count_key, alert_stream_key, entity_keys, shard_of
+from service.stream.keys import (
+    EPOCH_KEY,
+    alert_count_key,
+    alert_stream_key,
+    entity_keys,
+    shard_of,
+)
 from service.stream.store import Store, StoreOptions
 
 LAYOUT = Layout(row_bytes=4, capacity=8, digest="a1")
@@ -136,7 +142,7 @@ def test_an_older_epoch_is_outdated_but_a_repeat_is_not(store: Store) -> None:
 def test_epoch_is_one_on_first_start_and_read_afterwards(store: Store, client: Redis) -> None:
     store.check()
     assert store.epoch() == 1
-    client.incr("gw:epoch")
+    client.incr(EPOCH_KEY)
     assert store.epoch() == 2
     store.check()
     assert store.epoch() == 2

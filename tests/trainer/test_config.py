@@ -10,6 +10,8 @@ KNOWN: list[tuple[Model, Preset]] = [
     ("gru_vae", "base"),
     ("gru_vae", "paper"),
     ("linear", "small"),
+    ("slmr", "small"),
+    ("slmr", "base"),
 ]
 
 

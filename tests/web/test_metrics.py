@@ -70,6 +70,24 @@ def test_at_most_so_many_entities_are_exported_and_the_rest_counted(client: Test
     assert value(page, "gaugewatch_entities_not_exported") >= 2
 
 
+def test_an_open_incident_is_shown_with_its_causes(bundle_folder: Path, tmp_path: Path) -> None:
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
+        points = rows("alpha", 31)
+        points[30]["values"][2] += 50.0
+        verdict = client.post("/v1/points", json={"points": points}).json()["verdicts"][-1]
+        page = client.get("/metrics").text
+    assert verdict["transition"] == "opened"
+    about = {"entity": "alpha", "model": verdict["model"]}
+    assert value(page, "gaugewatch_incident_open", **about) == 1
+    newest = value(page, "gaugewatch_newest_point_timestamp_seconds", **about)
+    assert newest == points[-1]["timestamp_ms"] / 1000
+    shown = series(page, "gaugewatch_incident_cause_ratio")
+    assert 1 <= len(shown) <= 3
+    for cause in verdict["contributions"][:3]:
+        found = value(page, "gaugewatch_incident_cause_ratio", cause=cause["dimension"], **about)
+        assert found == cause["share"]
+
+
 def test_labels_of_requests_are_as_few_as_routes(client: TestClient) -> None:
     for path in ("/a", "/b", "/v1/entities/x", "/v1/entities/y", "/%FF", "/v1/points/"):
         client.get(path)

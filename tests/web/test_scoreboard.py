@@ -1,4 +1,8 @@
-from service.stream.messages import Verdict
+import msgspec
+import pytest
+from msgspec import UNSET, UnsetType
+
+from service.stream.messages import AlertKind, Cause, Verdict
 from service.web.scoreboard import IDLE_SECONDS, WINDOW_SECONDS, Scoreboard
 
 
@@ -87,3 +91,91 @@ def test_a_full_board_looks_for_idle_entities_once_a_second() -> None:
     scores.note(verdict("b", 1.0), IDLE_SECONDS + 0.2)
     (standing,), left_out = scores.leading(IDLE_SECONDS + 0.2)
     assert (standing.entity, left_out) == ("b", 0)
+
+
+def incident(
+    score: float, timestamp_ms: int, *, transition: AlertKind | UnsetType = UNSET, **shares: float
+) -> Verdict:
+    """A verdict on a point of the open incident `a@1`."""
+    causes = [Cause(name, share, 1.0, 0.0, 0.1, 1.0) for name, share in shares.items()]
+    return msgspec.structs.replace(
+        verdict("a", score),
+        timestamp_ms=timestamp_ms,
+        incident="a@1",
+        contributions=causes,
+        transition=transition,
+    )
+
+
+def test_an_open_incident_is_shown_with_the_mean_share_of_its_causes() -> None:
+    scores = board()
+    scores.note(incident(3.0, 1, cpu=0.8, disk=0.2), 0.0)
+    scores.note(incident(3.0, 2, cpu=0.6, net=0.3, disk=0.06, fan=0.04), 1.0)
+    scores.note(incident(0.5, 3, idle=1.0), 2.0)  # no anomaly: nobody is to blame
+    (standing,), _ = scores.leading(2.0)
+    assert standing.is_open
+    assert standing.newest_ms == 3
+    assert [name for name, _ in standing.causes] == ["cpu", "net", "disk"]
+    assert [share for _, share in standing.causes] == pytest.approx([0.7, 0.15, 0.13])
+
+
+def test_an_incident_is_shown_a_minute_after_its_end_so_that_a_scrape_sees_it() -> None:
+    scores = board()
+    scores.note(incident(3.0, 1, cpu=1.0), 0.0)
+    scores.note(incident(0.5, 2, transition="resolved"), 0.1)
+    for second in (1.0, 30.0, 60.0):
+        scores.note(msgspec.structs.replace(verdict("a", 0.1), timestamp_ms=int(second)), second)
+        (standing,), _ = scores.leading(second)
+        assert (standing.is_open, standing.causes) == (True, (("cpu", 1.0),))
+    (standing,), _ = scores.leading(60.2)
+    assert (standing.is_open, standing.causes) == (False, ())
+
+
+def test_an_incident_that_another_replica_resolved_ends_with_the_next_point() -> None:
+    scores = board()
+    scores.note(incident(3.0, 1, cpu=1.0), 0.0)
+    scores.note(msgspec.structs.replace(verdict("a", 0.1), timestamp_ms=9), 100.0)
+    assert scores.leading(159.0)[0][0].is_open
+    assert not scores.leading(160.0)[0][0].is_open
+
+
+def test_the_next_incident_begins_with_no_blame() -> None:
+    scores = board()
+    scores.note(incident(3.0, 1, cpu=1.0), 0.0)
+    other = msgspec.structs.replace(incident(3.0, 2, disk=1.0), incident="a@2")
+    scores.note(other, 1.0)
+    assert scores.leading(1.0)[0][0].causes == (("disk", 1.0),)
+
+
+def test_points_of_a_request_may_be_named_in_any_order() -> None:
+    scores = board()
+    scores.note(incident(3.0, 5, cpu=1.0), 0.0)
+    scores.note(msgspec.structs.replace(verdict("a", 0.1), timestamp_ms=4), 0.0)
+    (standing,), _ = scores.leading(0.0)
+    assert (standing.newest_ms, standing.is_open) == (5, True)
+
+
+def test_an_entity_without_calibration_has_no_incident() -> None:
+    scores = board()
+    scores.note(msgspec.structs.replace(incident(3.0, 1, cpu=1.0), status="calibrating"), 0.0)
+    assert not scores.leading(0.0)[0][0].is_open
+
+
+def test_a_point_without_a_score_ends_an_incident_but_makes_no_entity_known() -> None:
+    scores = board()
+    unscored = msgspec.structs.replace(
+        incident(0.0, 2, transition="resolved"), score=None, is_anomaly=False
+    )
+    scores.note(unscored, 0.0)
+    assert scores.leading(0.0) == ([], 0)
+    scores.note(incident(3.0, 1, cpu=1.0), 0.0)
+    scores.note(unscored, 0.0)
+    assert not scores.leading(61.0)[0][0].is_open
+
+
+def test_entities_with_incidents_are_shown_before_higher_scores() -> None:
+    scores = board(shown=2)
+    for name, score in (("b", 9.0), ("c", 8.0)):
+        scores.note(verdict(name, score), 0.0)
+    scores.note(incident(1.5, 1, cpu=1.0), 0.0)
+    assert [standing.entity for standing in scores.leading(1.0)[0]] == ["a", "b"]

@@ -2,23 +2,27 @@
 
 A step graph sees one row and carries its state, a window graph sees a window and starts from zero;
 both give the same numbers for the same rows. The state always holds the lags, the last rows in
-standardised units; a recurrent network adds its own.
+standardised units; a recurrent network adds its own. `window_outputs` names what a window graph
+gives: a network may add what explains it, which no score needs.
 """
 
 from torch import nn
 
 from trainer.fitted import Fitted
-from trainer.graphs import feed_forward, recurrent
+from trainer.graphs import feed_forward, recurrent, windowed
 from trainer.linear import LAGS
 from trainer.models.gru_vae import GruVae
+from trainer.models.slmr import Slmr
 
-__all__ = ["state_shapes", "step_graph", "window_graph"]
+__all__ = ["state_shapes", "step_graph", "window_graph", "window_outputs"]
 
 
 def step_graph(fitted: Fitted) -> nn.Module:
     """(values, entity_index, *state) -> (error, expected, scale, *next state)."""
     if isinstance(fitted.network, GruVae):
         return recurrent.StepGraph(fitted, fitted.network)
+    if isinstance(fitted.network, Slmr):
+        return windowed.StepGraph(fitted, fitted.network)
     return feed_forward.StepGraph(fitted, fitted.network)
 
 
@@ -26,12 +30,22 @@ def window_graph(fitted: Fitted) -> nn.Module:
     """(window, entity_index) -> (error, expected, scale) of its last row."""
     if isinstance(fitted.network, GruVae):
         return recurrent.WindowGraph(fitted, fitted.network)
+    if isinstance(fitted.network, Slmr):
+        return windowed.WindowGraph(fitted, fitted.network)
     return feed_forward.WindowGraph(fitted, fitted.network)
 
 
 def state_shapes(fitted: Fitted) -> dict[str, tuple[int, ...]]:
     """The tensors that a step graph carries, in the order of its inputs, without the batch axis."""
+    if isinstance(fitted.network, Slmr):
+        return {"lags": (fitted.network.lookback, len(fitted.dimensions))}
     lags: dict[str, tuple[int, ...]] = {"lags": (LAGS, len(fitted.dimensions))}
     if isinstance(fitted.network, GruVae):
         return {**lags, **recurrent.state_shapes(fitted.network)}
     return lags
+
+
+def window_outputs(fitted: Fitted) -> list[str]:
+    """Names of what a window graph gives."""
+    extra = ["attention"] if isinstance(fitted.network, Slmr) else []
+    return ["error", "expected", "scale", *extra]

@@ -1,62 +1,32 @@
-"""Decisions: what flags that somebody chose find, how late, and how often for nothing."""
+"""Decisions: what flags that somebody chose find, how late, and how often for nothing.
 
-from statistics import harmonic_mean
+The service measures with the same functions, so they are kept on its scoring floor.
+"""
 
-import numpy as np
+from service.scoring.decisions import (
+    EPISODE_GAP,
+    composite_f1,
+    delay_quantile,
+    event_recall,
+    f1,
+    false_episodes,
+    false_share,
+    median_delay,
+    precision,
+    recall,
+    recall_within,
+)
 
-from service.scoring.incident import RESOLVE_AFTER
-from trainer.measures.events import BoolArray, IntArray, outside, runs
-
-EPISODE_GAP = RESOLVE_AFTER - 1  # quiet points an alarm episode outlives, as an incident does
-
-
-def composite_f1(label: BoolArray, flags: BoolArray) -> float:
-    """Harmonic mean of point precision and event recall (Garg et al., TNNLS 2021)."""
-    if not label.any():
-        return float("nan")
-    precision = float((label & flags).sum() / max(flags.sum(), 1))
-    return harmonic_mean((precision, event_recall(label, flags)))
-
-
-def event_recall(label: BoolArray, flags: BoolArray) -> float:
-    """Share of events with at least one flagged point."""
-    return recall_within(label, flags, points=len(label))
-
-
-def recall_within(label: BoolArray, flags: BoolArray, *, points: int) -> float:
-    """Share of events flagged at most `points` points late: among their first `points` + 1.
-
-    A flag after the event has ended never counts, however short the event.
-    """
-    events = len(runs(label))
-    return float((_delays(label, flags) <= points).sum() / events) if events else float("nan")
-
-
-def delay_quantile(label: BoolArray, flags: BoolArray, *, quantile: float) -> float:
-    """Quantile of the points from the start of an event to its first flag.
-
-    Missed events do not count, so it says little without the share of events that were found.
-    """
-    delays = _delays(label, flags)
-    return float(np.quantile(delays, quantile)) if len(delays) else float("nan")
-
-
-def median_delay(label: BoolArray, flags: BoolArray) -> float:
-    """Median points from the start of an event to its first flag; missed events do not count."""
-    return delay_quantile(label, flags, quantile=0.5)
-
-
-def _delays(label: BoolArray, flags: BoolArray) -> IntArray:
-    """Points from the start of each event that was found to its first flag: (found,)."""
-    inside = [flags[start : end + 1] for start, end in runs(label)]
-    return np.array([event.argmax() for event in inside if event.any()], np.int64)
-
-
-def false_episodes(label: BoolArray, flags: BoolArray, *, gap: int = EPISODE_GAP) -> int:
-    """Alarm episodes that touch no event; alarms at most `gap` quiet points apart are one."""
-    return outside(label, runs(flags, gap=gap))
-
-
-def false_share(label: BoolArray, flags: BoolArray) -> float:
-    """Share of the points outside events that are flagged."""
-    return float(flags[~label].mean()) if not label.all() else float("nan")
+__all__ = [
+    "EPISODE_GAP",
+    "composite_f1",
+    "delay_quantile",
+    "event_recall",
+    "f1",
+    "false_episodes",
+    "false_share",
+    "median_delay",
+    "precision",
+    "recall",
+    "recall_within",
+]

@@ -1,0 +1,64 @@
+"""What is known of incidents, as it is read: one, a page of them, a whole record."""
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from service.stream.messages import Alert
+
+Label = Literal["true", "false", "new_normal"]
+
+
+class Note(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a person says of an incident."""
+
+    is_acknowledged: bool = False
+    label: Label | None = None
+    by: str | None = None
+    text: str | None = None
+
+
+class Incident(Struct, frozen=True):
+    """One incident: the newest that was told about it, and what people said."""
+
+    incident: str
+    entity: str
+    is_open: bool
+    opened_ms: int
+    note: Note
+    alert: Alert  # the newest
+
+
+class IncidentPage(Struct, frozen=True):
+    """Some incidents, the last opened first."""
+
+    incidents: list[Incident]
+    next: str | None  # cursor of what follows, None at the end
+
+
+class IncidentRecord(NamedTuple):
+    """All that is kept of an incident, as bytes."""
+
+    incident: Incident
+    layout: str  # of rows and state; "... ends": the last rows are not kept
+    state: bytes  # of the entity before the first row
+    rows: bytes
+
+
+class Wanted(NamedTuple):
+    """Which incidents are asked for."""
+
+    entity: str | None = None
+    is_open: bool | None = None
+    label: Label | Literal["none"] | None = None
+    since_ms: int | None = None
+
+    def has(self, incident: Incident) -> bool:
+        """Whether this is one of them."""
+        label = incident.note.label or "none"
+        return (
+            self.entity in (None, incident.entity)
+            and self.is_open in (None, incident.is_open)
+            and self.label in (None, label)
+            and (self.since_ms is None or incident.opened_ms >= self.since_ms)
+        )

@@ -1,0 +1,103 @@
+"""An incident as one file, and its replay: the same fold over the same rows, bit for bit."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import msgspec
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from service.errors import BadInput
+from service.scoring.fold import Fold, Points
+from service.stream.incident_messages import Incident, IncidentRecord
+from service.stream.rows import Rows, pack, row_dtype
+
+FORMAT = 1
+COMPARED = ("surprisal", "score", "severity", "is_anomaly", "transition", "status", "causes")
+
+
+@dataclass(frozen=True)
+class IncidentFile:
+    """What `incident.npz` holds."""
+
+    incident: Incident
+    digest: str  # of the bundle that scored it
+    state: bytes  # of the entity before the first row
+    rows: bytes
+    is_whole: bool  # False: its last rows were not kept
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Rows as they were kept, and as they come out again."""
+
+    kept: Rows
+    again: Rows
+
+    @property
+    def differing(self) -> list[int]:
+        """Rows whose verdict is not the same, bit for bit."""
+        return [
+            row
+            for row in range(len(self.kept))
+            if any(
+                self.kept[name][row].tobytes() != self.again[name][row].tobytes()
+                for name in COMPARED
+            )
+        ]
+
+
+def packed_file(record: IncidentRecord) -> bytes:
+    """The file of an incident."""
+    layout, _, end = record.layout.partition(" ")
+    digest = layout.split(":", 2)[2].partition(".")[0]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        allow_pickle=False,
+        format=np.array(FORMAT),
+        incident=np.frombuffer(msgspec.json.encode(record.incident), np.uint8),
+        digest=np.array(digest),
+        state=np.frombuffer(record.state, np.uint8),
+        rows=np.frombuffer(record.rows, np.uint8),
+        is_whole=np.array(end == ""),
+    )
+    return buffer.getvalue()
+
+
+def read_file(path: Path) -> IncidentFile:
+    """Read it back. Raises BadInput."""
+    try:
+        with path.open("rb") as content, NpzFile(content, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        if int(found["format"]) != FORMAT:
+            raise BadInput(f"expected an incident of format {FORMAT}, came {found['format']}")
+        return IncidentFile(
+            incident=msgspec.json.decode(found["incident"].tobytes(), type=Incident),
+            digest=str(found["digest"]),
+            state=found["state"].tobytes(),
+            rows=found["rows"].tobytes(),
+            is_whole=bool(found["is_whole"]),
+        )
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, msgspec.MsgspecError) as error:
+        raise BadInput(f"{path} is not the file of an incident: {error}") from None
+
+
+def replay(file: IncidentFile, fold: Fold) -> Replayed:
+    """Score its rows again. Raises BadInput if another bundle scored it."""
+    if fold.bundle.manifest.digest != file.digest:
+        raise BadInput(f"expected the bundle with digest {file.digest}, came {fold.bundle.title}")
+    dtype = row_dtype(fold)
+    if len(file.state) != fold.state_dtype.itemsize or len(file.rows) % dtype.itemsize:
+        raise BadInput("expected state and rows of this release's form, came another")
+    kept = np.frombuffer(file.rows, dtype)
+    index = np.array([fold.bundle.entity_indices.get(file.incident.entity, 0)])
+    states, again = fold.decode(file.state), np.zeros(len(kept), dtype)
+    for row in range(len(kept)):
+        one = kept[row : row + 1]
+        points = Points(index, one["timestamp_ms"], one["values"])
+        states, verdicts = fold.step(states, points)
+        pack(again[row : row + 1], points, verdicts, fold=fold)
+    return Replayed(kept, again)

@@ -1,0 +1,116 @@
+"""Routes of incidents: listed, looked at, acknowledged and labelled, taken home as one file."""
+
+import asyncio
+from functools import partial
+from typing import Annotated, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+from fastapi import FastAPI, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from service.errors import (
+    BadBody,
+    BadCursor,
+    BadInput,
+    NotAuthorised,
+    StoreUnavailable,
+    UnknownIncident,
+)
+from service.stream.incident_messages import Note, Wanted
+from service.stream.replay import packed_file
+from service.web import incident_views as views
+from service.web.faults import bad_json, check_parameters, checked_entity
+from service.web.openapi import problem_responses
+from service.web.services import Services
+
+MAX_PAGE: Final = 500
+DEFAULT_PAGE: Final = 50
+MAX_NOTE_CHARACTERS: Final = 2_000
+NPZ: Final = "application/octet-stream"
+
+LabelQuery = Literal["true", "false", "new_normal", "none"]
+
+
+def add_incident_routes(app: FastAPI) -> None:
+    """All of them; names of incidents may hold slashes, so the longer paths come first."""
+    refusals = problem_responses(
+        BadInput, BadCursor, NotAuthorised, UnknownIncident, StoreUnavailable
+    )
+    one = {200: {"model": views.IncidentView}} | refusals
+    page = {200: {"model": views.IncidentPageView}} | refusals
+    file = {200: {"description": "incident.npz", "content": {NPZ: {}}}} | refusals
+    noted = one | problem_responses(BadBody)
+    for method, path, handler, responses in (
+        (app.get, "/v1/incidents", incidents, page),
+        (app.get, "/v1/incidents/{incident:path}/file", incident_file, file),
+        (app.put, "/v1/incidents/{incident:path}/note", note, noted),
+        (app.get, "/v1/incidents/{incident:path}", incident_view, one),
+    ):
+        method(path, tags=["incidents"], response_model=None, responses=responses)(handler)
+
+
+class Asked(BaseModel):
+    """Which incidents."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity: str | None = Field(None, description="of this entity alone")
+    is_open: bool | None = Field(None, description="open, or resolved")
+    label: LabelQuery | None = Field(None, description="labelled so")
+    since_ms: int | None = Field(None, ge=0, description="opened then or later")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+    after: str | None = Field(None, description="`next` of the page before")
+
+
+async def incidents(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+    """Incidents, the last opened first."""
+    services = _services(request)
+    if asked.entity is not None:
+        checked_entity(asked.entity, services.settings.max_entity_characters)
+    wanted = Wanted(asked.entity, asked.is_open, asked.label, asked.since_ms)
+    read = partial(services.incidents.page, wanted, limit=asked.limit, after=asked.after)
+    return _json(await services.desk.ask(read))
+
+
+async def incident_view(request: Request, incident: str) -> Response:
+    """One incident: the newest that was told about it, and what people said."""
+    services = _services(request)
+    check_parameters(request.query_params)
+    record = await services.desk.ask(partial(services.incidents.record, incident))
+    return _json(record.incident)
+
+
+async def note(request: Request, incident: str) -> Response:
+    """Acknowledge or label an incident; what is not said stays as it was."""
+    services = _services(request)
+    check_parameters(request.query_params)
+    body = await services.bodies.read(request.scope, request.receive)
+    try:
+        said = msgspec.json.decode(body, type=Note)
+    except (ValueError, RecursionError) as error:
+        raise bad_json(error, body) from None
+    if max(len(said.by or ""), len(said.text or "")) > MAX_NOTE_CHARACTERS:
+        raise BadInput(f"expected at most {MAX_NOTE_CHARACTERS} characters in `by` and `text`")
+    return _json(await services.desk.ask(partial(services.incidents.annotate, incident, said)))
+
+
+async def incident_file(request: Request, incident: str) -> Response:
+    """All that is kept of one, for `gaugewatch replay-incident`."""
+    services = _services(request)
+    check_parameters(request.query_params)
+    record = await services.desk.ask(partial(services.incidents.record, incident))
+    content = await asyncio.to_thread(packed_file, record)
+    name = quote(record.incident.incident, safe="@")
+    disposition = f"attachment; filename*=UTF-8''{name}.npz"
+    return Response(content, media_type=NPZ, headers={"Content-Disposition": disposition})
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _json(answer: object) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -1,0 +1,156 @@
+"""Entities that fall silent: told once, by one replica, and taken back by the next point."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from redis import Redis
+
+from service.stream.incident_messages import Wanted
+from service.stream.incidents import Incidents
+from service.stream.ingest import Ingest, Limits
+from service.stream.keys import alert_stream_key, silence_key
+from service.stream.messages import Alert, Point
+from service.stream.models import Models
+from service.stream.store import Store, StoreOptions
+from tests.builders import series_like
+
+SHARDS = 2
+WAITING = Limits(silence_periods=10.0)  # 600 s
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[Store]:
+    options = StoreOptions(durability="everysec", shards=SHARDS)
+    with closing(Store(redis_url, options)) as store:
+        store.check()
+        yield store
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def models(bundle_folder: Path) -> Models:
+    return Models(bundle_folder, default="tiny")
+
+
+def points_like(entity: str, count: int, *, fault_from: int | None = None) -> list[Point]:
+    series = series_like(entity, count)
+    if fault_from is not None:
+        series.values[fault_from:, 1] += 5.0 + np.arange(count - fault_from) % 3
+    rows = zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True)
+    return [Point(entity, time, values) for time, values in rows]
+
+
+def alerts_in(client: Redis) -> list[Alert]:
+    streams: list[Any] = [client.xrange(alert_stream_key(shard)) for shard in range(SHARDS)]
+    entries = [fields for stream in streams for _, fields in stream]
+    return [msgspec.json.decode(fields[b"alert"], type=Alert) for fields in entries]
+
+
+def wait_over(client: Redis) -> None:
+    """Make every deadline pass."""
+    for shard in range(SHARDS):
+        waiting: Any = client.zrange(silence_key(shard), 0, -1)
+        if waiting:
+            client.zadd(silence_key(shard), dict.fromkeys(waiting, 1))
+
+
+async def test_silence_is_told_once_and_ends_with_the_next_point(
+    store: Store, models: Models, client: Redis
+) -> None:
+    points = points_like("alpha", 31)
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        await ingest.submit(points[:30])
+        assert await ingest.tick() == 0
+        wait_over(client)
+        assert await ingest.tick() == 1
+        assert await ingest.tick() == 0
+        (told,) = alerts_in(client)
+        assert (told.kind, told.reason, told.opened_ms) == (
+            "opened",
+            "no_data",
+            points[29].timestamp_ms,
+        )
+        (kept,) = Incidents(store).page(Wanted(is_open=True), limit=9, after=None).incidents
+        assert kept.incident == told.incident
+        (verdict,) = await ingest.submit(points[30:])
+    assert verdict.status == "scored"
+    assert [(a.kind, a.reason) for a in alerts_in(client)][1:] == [("resolved", "data_again")]
+    (kept,) = Incidents(store).page(Wanted(), limit=9, after=None).incidents
+    assert not kept.is_open
+
+
+async def test_an_incident_ends_when_points_stop(
+    store: Store, models: Models, client: Redis
+) -> None:
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        *_, last = await ingest.submit(points_like("alpha", 60, fault_from=55))
+        assert last.incident is not None
+        wait_over(client)
+        assert await ingest.tick() == 1
+        reasons = [(a.incident, a.reason) for a in alerts_in(client) if a.kind == "resolved"]
+        assert reasons == [(last.incident, "silence")]
+        again = points_like("alpha", 70)[60:]
+        verdicts = await ingest.submit(again)
+    assert all(verdict.incident != last.incident for verdict in verdicts)
+
+
+async def test_two_replicas_tell_it_once_and_either_takes_it_back(
+    store: Store, models: Models, client: Redis
+) -> None:
+    points = points_like("alpha", 40)
+    async with (
+        Ingest(store, models, limits=WAITING) as first,
+        Ingest(store.twin(), models, limits=WAITING) as second,
+    ):
+        await first.submit(points[:20])
+        await second.submit(points[20:30])
+        wait_over(client)
+        told = await asyncio.gather(first.tick(), second.tick())
+        assert sum(told) <= 1
+        wait_over(client)
+        await asyncio.gather(first.tick(), second.tick())
+        assert [a.reason for a in alerts_in(client)] == ["no_data"]
+        await first.submit(points[30:])
+    assert [a.reason for a in alerts_in(client)] == ["no_data", "data_again"]
+
+
+async def test_a_restart_does_not_forget_a_silence(
+    store: Store, models: Models, client: Redis
+) -> None:
+    points = points_like("alpha", 31)
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        await ingest.submit(points[:30])
+    wait_over(client)
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        assert await ingest.tick() == 1
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        await ingest.submit(points[30:])
+    assert [a.reason for a in alerts_in(client)] == ["no_data", "data_again"]
+
+
+async def test_nobody_waits_for_the_unknown_the_expired_or_by_default(
+    store: Store, models: Models, client: Redis
+) -> None:
+    async with Ingest(store, models, limits=WAITING) as ingest:
+        await ingest.submit(points_like("stranger", 20))  # calibrating: it never alerts
+        await ingest.submit(points_like("alpha", 20))
+        store.delete(["alpha"])
+        wait_over(client)
+        assert [await ingest.tick(), await ingest.tick()] == [0, 0]
+    never = dataclasses.replace(WAITING, silence_periods=0)
+    async with Ingest(store, models, limits=never) as off:
+        await off.submit(points_like("beta", 20))
+    assert alerts_in(client) == []
+    assert [client.zcard(silence_key(shard)) for shard in range(SHARDS)] == [0, 0]

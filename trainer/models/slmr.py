@@ -1,0 +1,285 @@
+"""SLMR: short-term convolutions and a long-term GRU that learn by filling in what is hidden.
+
+Miao, Tao, Xie, Sun, Cao: Reconstruction-based anomaly detection for multivariate time series
+using self-supervised learning of masked representations ("SLMR"); M passes, W = T - 1 points.
+
+    halves     E_0, E_1: the even and the odd points of a pass (W, D)
+    branch     o = relu(norm(pool(v U + hidden dimensions V))), one part o_i per scale
+               y_i = relu(norm(f_i(o_i + y_{i-1}))), f_i over 2 i - 1 taps, dilated, in groups
+               branch(v) = (o - y) R
+    cross      relu(norm(pool(branch(E_0) + E_1))) at even points, the other way round at odd ones
+    attention  gate_d = sigmoid of two dense layers on the mean over time; a factor per dimension
+    memory     h = last state of a GRU over what came of this, and over the points themselves
+    heads      the next point, from h; all points of the pass, from a second GRU fed h at each
+    x_d ~ Laplace(m_d, s_d), s_d = low + (high - low) * sigmoid(g_d), for either head
+
+What is asked of both heads is what linear leave-one-out leaves over, in units of its root mean
+square; `forward` gives both for the last point of a window: forecast from the W points before it,
+and filled in from the last W points, K times with another group of dimensions hidden, each
+dimension taken from the pass that hid it: a value that is seen is copied, however wrong it is.
+
+What differs from the published code, and why:
+- Both halves go through the same branch; there one is pooled more often than the other.
+- Its first scale, which subtracts itself from itself, is left out.
+- Every point of the decoder gets the whole of h; there its elements are dealt out over the points.
+- Hidden dimensions are named to the network: a zero alone is an ordinary value.
+- The memory sees the points, too: behind pools and rectifiers their exact values are lost.
+- Heads learn a likelihood with a bounded scale, not root mean squares: absolute errors decide.
+"""
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config import SlmrConfig
+from trainer.linear import INPUT_LIMIT
+
+SQUEEZE = 16  # dimensions per unit of the attention's bottleneck
+
+
+class Head(NamedTuple):
+    """What one head says: its share of the error, mean and relative scale (..., D)."""
+
+    share: float
+    mean: Tensor
+    scale: Tensor
+
+    def misfit(self, value: Tensor) -> Tensor:
+        """Its share of the error: a small scale sharpens it, a large one never excuses any."""
+        return self.share * (value - self.mean).abs() / self.scale.clamp(max=1.0)
+
+
+class Said(NamedTuple):
+    """What the network says of the last point of windows."""
+
+    forecast: Head
+    reconstruction: Head
+    attention: Tensor  # (B, D) mean gate of the passes; for explanation only
+
+
+class Norm(nn.Module):
+    """Batch normalisation of the last axis (Ioffe and Szegedy, ICML 2015)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any leading axes."""
+        normal: Tensor = self.norm(x.flatten(0, -2))
+        return normal.reshape(x.shape)
+
+    def baked(self) -> "Affine":
+        """The same with the statistics of the training."""
+        norm = self.norm
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None
+        assert variance is not None
+        scale = norm.weight.detach() / (variance + norm.eps).sqrt()
+        return Affine(scale, norm.bias.detach() - mean * scale)
+
+
+class Affine(nn.Module):
+    """A factor and a shift per channel."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any leading axes."""
+        return x * self.scale + self.shift
+
+
+class TimeConvolution(nn.Module):
+    """A dilated convolution in groups over `steps` points, zeros outside, and a norm: one matrix.
+
+    Points are few, so the taps of all of them, gathered into one matrix, are faster than Conv.
+    """
+
+    tap: Tensor
+
+    def __init__(self, config: SlmrConfig, *, taps: int, dilation: int, steps: int) -> None:
+        super().__init__()
+        groups, size = config.conv_groups, config.group_channels
+        self.weight = nn.Parameter(torch.randn(taps, groups, size, size) / math.sqrt(taps * size))
+        time = torch.arange(steps)
+        apart = time[:, None] - time  # (from, to)
+        tap = apart // dilation + taps // 2
+        is_tap = (apart % dilation == 0) & (tap >= 0) & (tap < taps)
+        self.norm = Norm(groups * size)
+        # a tap of zeros comes behind the last
+        self.register_buffer("tap", torch.where(is_tap, tap, taps), persistent=False)
+
+    def matrix(self) -> Tensor:
+        """(steps C, steps C), from all channels of all points to all of them."""
+        taps, groups, size, _ = self.weight.shape
+        channels, steps = groups * size, len(self.tap)
+        own = torch.eye(groups)[None, :, None, :, None]
+        dense = (self.weight[:, :, :, None] * own).reshape(taps, channels, channels)
+        padded = torch.cat([dense, dense.new_zeros(1, channels, channels)])
+        return padded[self.tap].transpose(1, 2).reshape(steps * channels, steps * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., steps, C) -> the same shape."""
+        normal: Tensor = self.norm((x.flatten(-2) @ self.matrix()).reshape(x.shape))
+        return normal
+
+    def baked(self) -> "TimeMatrix":
+        """The same with the matrix made."""
+        norm = self.norm.baked()
+        factor = norm.scale.repeat(len(self.tap))  # of every column
+        return TimeMatrix(self.matrix().detach() * factor, norm.shift)
+
+
+class TimeMatrix(nn.Module):
+    """One matrix over all channels of all points, and a shift per channel."""
+
+    matrix: Tensor
+    shift: Tensor
+
+    def __init__(self, matrix: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("matrix", matrix)
+        self.register_buffer("shift", shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., steps, C) -> the same shape."""
+        return (x.flatten(-2) @ self.matrix).reshape(x.shape) + self.shift
+
+
+class Branch(nn.Module):
+    """Residual convolutions at several scales, each seeing what the one before has made."""
+
+    def __init__(self, dimensions: int, config: SlmrConfig) -> None:
+        super().__init__()
+        steps, scales = (config.window_length - 1) // 2, len(config.dilations)
+        mid = scales * config.conv_groups * config.group_channels
+        self.spread = nn.Linear(dimensions, mid, bias=False)
+        self.hidden = nn.Linear(dimensions, mid)
+        self.norm = Norm(mid)
+        self.scales = nn.ModuleList(
+            TimeConvolution(config, taps=2 * scale + 1, dilation=dilation, steps=steps)
+            for scale, dilation in enumerate(config.dilations)
+        )
+        self.gather = nn.Linear(mid, dimensions)
+
+    def forward(self, v: Tensor, hidden: Tensor) -> Tensor:
+        """v (2, M, B, W / 2, D), hidden (M, B or 1, D) 1 where hidden -> like v."""
+        o = self.spread(v) + self.hidden(hidden)[:, :, None]  # (2, M, B, W / 2, P)
+        o = torch.relu(self.norm(pool(o)))
+        y: list[Tensor] = []
+        for part, scale in zip(o.chunk(len(self.scales), dim=-1), self.scales, strict=True):
+            below = part + y[-1] if y else part
+            y.append(torch.relu(scale(below)))  # (2, M, B, W / 2, C)
+        gathered: Tensor = self.gather(o - torch.cat(y, dim=-1))
+        return gathered
+
+
+class Slmr(nn.Module):
+    """Branches, attention, memory and two heads; rows come standardised, oldest first."""
+
+    groups: Tensor
+    readout: Tensor
+    mean_over_time: Tensor
+
+    def __init__(self, dimensions: int, config: SlmrConfig) -> None:
+        super().__init__()
+        self.lookback = config.window_length - 1
+        self.shares = (1 / (1 + config.gamma), config.gamma / (1 + config.gamma))
+        self.scale_low, self.scale_high = config.scale_low, config.scale_high
+        groups = min(config.spatial_groups, dimensions)
+        group = torch.empty(dimensions, dtype=torch.int64)
+        group[torch.randperm(dimensions)] = torch.arange(dimensions) % groups
+        hidden = (group == torch.arange(groups)[:, None]).float()  # (K, D)
+        self.register_buffer("groups", hidden)
+        first = group * 2 * dimensions + torch.arange(dimensions)
+        self.register_buffer("readout", torch.cat([first, first + dimensions]))  # (2 D,)
+        weights = torch.full((self.lookback, 1), 1 / self.lookback)
+        self.register_buffer("mean_over_time", weights, persistent=False)
+        squeezed = max(1, dimensions // SQUEEZE)
+        self.branch, self.cross = Branch(dimensions, config), Norm(dimensions)
+        self.squeeze = nn.Linear(dimensions, squeezed)
+        self.excite = nn.Linear(squeezed, dimensions)
+        self.memory = nn.GRU(2 * dimensions, config.hidden, batch_first=True)
+        foretell = nn.Linear(config.hidden, 2 * dimensions)
+        self.forecast = nn.Sequential(
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            foretell,
+        )
+        self.decoder = nn.GRU(config.hidden, config.hidden, batch_first=True)
+        self.fill = nn.Linear(config.hidden, 2 * dimensions)
+        one = (1 - self.scale_low) / (self.scale_high - self.scale_low)
+        for head in (foretell, self.fill):
+            nn.init.constant_(head.bias[dimensions:], math.log(one / (1 - one)))
+
+    def forward(self, rows: Tensor) -> Said:
+        """Windows (B, W + 1, D) -> what is expected of their last rows."""
+        rows = rows.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        shown = rows[:, 1:] * (1 - self.groups)[:, None, None]  # (K, B, W, D)
+        passes = torch.cat([rows[None, :, :-1], shown])  # (1 + K, B, W, D)
+        hidden = torch.cat([torch.zeros_like(self.groups[:1]), self.groups])  # (1 + K, D)
+        h, gate = self.represent(passes, hidden[:, None])
+        filled = self.fill(self.decode(h[1:])[:, :, -1])  # (K, B, 2 D)
+        filled = filled.transpose(0, 1).flatten(1).index_select(1, self.readout)  # (B, 2 D)
+        share = gate.new_full((len(hidden), 1), 1 / len(hidden))
+        attention = (gate.permute(1, 2, 0) @ share)[..., 0]  # (B, D)
+        forecast, reconstruction = self.heads(self.forecast(h[0]), filled)
+        return Said(forecast, reconstruction, attention)
+
+    def heads(self, *outputs: Tensor) -> list[Head]:
+        """What the outputs (..., 2 D) of the heads mean."""
+        spread, heads = self.scale_high - self.scale_low, []
+        for share, output in zip(self.shares, outputs, strict=True):
+            mean, raw_scale = output.chunk(2, dim=-1)
+            scale = self.scale_low + spread * torch.sigmoid(raw_scale)
+            heads.append(Head(share, mean, scale))
+        return heads
+
+    def represent(self, passes: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Passes (M, B, W, D), hidden (M, B or 1, D) -> h (M, B, H), gate (M, B, D)."""
+        pairs = passes.reshape(*passes.shape[:2], -1, 2, passes.shape[3])
+        halves = pairs.permute(3, 0, 1, 2, 4)  # (2, M, B, W / 2, D)
+        others = halves.index_select(0, torch.tensor([1, 0]))
+        made = torch.relu(self.cross(pool(self.branch(halves, hidden) + others)))
+        x = made.permute(1, 2, 3, 0, 4).flatten(2, 3)  # (M, B, W, D)
+        mean = (x.transpose(2, 3) @ self.mean_over_time)[..., 0]  # (M, B, D)
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
+        x = torch.cat([x * gate[:, :, None], passes], dim=3)  # (M, B, W, 2 D)
+        _, h = self.memory(x.flatten(0, 1))  # (1, M B, H)
+        return h[0].unflatten(0, passes.shape[:2]), gate
+
+    def decode(self, h: Tensor) -> Tensor:
+        """h (M, B, H) -> states of the decoder (M, B, W, H)."""
+        repeated = h.flatten(0, 1)[:, None].expand(-1, self.lookback, -1)
+        states, _ = self.decoder(repeated)
+        decoded: Tensor = states.unflatten(0, h.shape[:2])
+        return decoded
+
+
+def pool(x: Tensor) -> Tensor:
+    """Highest of each point and its two neighbours: (..., time, C) -> the same shape."""
+    time = torch.arange(x.shape[-2])
+    before = x.index_select(-2, (time - 1).clamp_min(0))
+    behind = x.index_select(-2, (time + 1).clamp_max(len(time) - 1))
+    return torch.maximum(torch.maximum(before, behind), x)
+
+
+def baked(network: Slmr) -> Slmr:
+    """A copy whose normalisations and convolutions are constants, for export."""
+    made = copy.deepcopy(network).eval()
+    made.add_module("cross", network.cross.baked())
+    made.branch.add_module("norm", network.branch.norm.baked())
+    for place, scale in enumerate(network.branch.scales):
+        assert isinstance(scale, TimeConvolution)
+        made.branch.scales[place] = scale.baked()
+    return made
