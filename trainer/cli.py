@@ -28,13 +28,13 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Data = Annotated[
-    Path, typer.Option(help="An NPZ or CSV file, or a folder of them: one entity each.")
-]
+Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a folder of them.")]
 Columns = Annotated[
     list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
 ]
-TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV files.")]
+TimestampColumn = Annotated[
+    str | None, typer.Option(help="Timestamp column of CSV and Parquet files.")
+]
 BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
 Train = Annotated[
     Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")

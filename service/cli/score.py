@@ -23,7 +23,7 @@ CAUSES_SHOWN = 3
 
 def score(
     bundle: Annotated[Path, typer.Option(help="Bundle folder, or the folder of its versions.")],
-    input_: Annotated[Path, typer.Option("--input", help="NPZ or CSV of one entity.")],
+    input_: Annotated[Path, typer.Option("--input", help="NPZ, CSV or Parquet of one entity.")],
     output: Annotated[Path | None, typer.Option(help="NPZ to write.", callback=in_a_folder)] = None,
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,

@@ -116,6 +116,10 @@ class Ingest:
         self._models.serving.fold_of(name)
         return await self._viewer.view(self._lanes.wrote, name, rows=rows)
 
+    async def forget(self, name: str) -> None:
+        """Delete an entity; its incidents stay. Raises UnknownEntity, StoreUnavailable."""
+        await self._batcher.run(lambda: self._path.forget(name))
+
     async def tick(self) -> int:
         """Tell which entities fell silent; how many did. Raises StoreUnavailable."""
         return await self._batcher.run(lambda: self._path.tick(self._models.serving))

@@ -38,6 +38,11 @@ class Lanes:
                 )
             return self._lanes[title]
 
+    def drop(self, entity: str) -> None:
+        """Forget what is held in memory of an entity; for the scoring thread."""
+        for lane in list(self._lanes.values()):
+            lane.arena.drop(entity)
+
     def wrote(self, layout: Layout) -> Lane | None:
         """The lane whose rows and snapshots have this layout; None if its bundle is gone."""
         digest, _, state_format = layout.digest.partition(".")

@@ -37,6 +37,9 @@ class Models:
         found = configuration.found(current)
         if self._default is None:
             return found
+        if self._default not in found.active:
+            named = f"default bundle {self._default!r}"
+            raise UnknownBundle(f"{named} is not one of {sorted(found.active)}")
         return found.patterned(found.patterns, self._default)
 
     def prepare(self, configuration: Configuration) -> None:

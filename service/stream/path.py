@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from service.errors import GaugewatchError, StoreUnavailable
+from service.errors import GaugewatchError, StoreUnavailable, UnknownEntity
 from service.stream.answers import Answer, answers_of
 from service.stream.arena import Held
 from service.stream.commit import Commit, Outcome
@@ -95,6 +95,14 @@ class PointPath:
             self._fall_silent(self._lanes.of(serving.folds[name]), entities)
             for name, entities in groups.items()
         )
+
+    def forget(self, entity: str) -> None:
+        """Delete what is kept of an entity; other replicas notice at its next point."""
+        self._lanes.drop(entity)
+        if self._store.load([entity]) == [None]:
+            raise UnknownEntity("no point of this entity is kept")
+        self._store.delete([entity])
+        forget_deadlines(self._store, [entity])
 
     def _fall_silent(self, lane: Lane, due: Sequence[str]) -> int:
         held = restore(lane, self._store, due, lane_of=self._lanes.wrote)

@@ -36,6 +36,9 @@ def add_routes(app: FastAPI) -> None:
         response_model=None,
         responses={200: {"model": views.EntityView}, **refusals},
     )(entity)
+    app.delete(
+        "/v1/entities/{entity:path}", tags=["entities"], status_code=204, responses=refusals
+    )(forget)
     app.get(
         "/v1/models",
         tags=["models"],
@@ -61,6 +64,15 @@ async def entity(
     check_parameters(request.query_params, "rows")
     checked_entity(entity, services.settings.max_entity_characters)
     return _json(await services.ingest.entity(entity, rows=rows))
+
+
+async def forget(request: Request, entity: str) -> Response:
+    """Delete what is kept of one entity; its next point begins anew. Its incidents stay."""
+    services = _services(request)
+    check_parameters(request.query_params)
+    checked_entity(entity, services.settings.max_entity_characters)
+    await services.ingest.forget(entity)
+    return Response(status_code=204)
 
 
 async def models(request: Request) -> Response:

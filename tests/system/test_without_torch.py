@@ -14,7 +14,7 @@ SCRIPT = """
 import asyncio, sys
 from importlib.abc import MetaPathFinder
 
-REFUSED = {"torch", "trainer", "onnx", "onnxscript", "sklearn", "matplotlib", "scipy"}
+REFUSED = {"torch", "trainer", "onnx", "onnxscript", "sklearn", "matplotlib", "scipy", "pyarrow"}
 
 class Absent(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

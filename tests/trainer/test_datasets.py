@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from service.errors import BadSeries
@@ -45,6 +47,21 @@ def test_a_folder_is_one_entity_per_file_and_some_may_lack_the_other_half(tmp_pa
     assert [one.entity for one in halves.test] == ["one"]
     assert [len(one.values) for one in halves.of("two").train] == [4]
     assert halves.of("two").test == []
+
+
+def test_a_recording_is_the_half_it_is_asked_for_with_all_its_entities(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "0123456789ab"
+    folder.mkdir(parents=True)
+    for number, entities in enumerate((["one", "two"], ["two", "two"])):
+        columns = {"entity": entities, "timestamp_ms": [10**12 + 2 * number, 10**12 + 9 * number]}
+        pq.write_table(pa.table({**columns, "a": [1.0, 2.0]}), folder / f"{number}.parquet")
+    for data in (tmp_path, folder):
+        halves = to_train_on(READER, data)
+        assert {one.entity: len(one.values) for one in halves.train} == {"one": 1, "two": 3}
+        assert halves.test == []
+    halves = to_train_on(READER, folder / "0.parquet", test=folder / "1.parquet")
+    assert [one.entity for one in halves.train] == ["one", "two"]
+    assert [one.entity for one in halves.test] == ["two"]
 
 
 def test_a_file_without_the_half_that_is_needed_is_refused(tmp_path: Path) -> None:

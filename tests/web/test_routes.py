@@ -32,6 +32,16 @@ def test_an_entity_shows_its_newest_points(client: TestClient) -> None:
     assert len(client.get("/v1/entities/viewed/with slash").json()["window"]) == 10
 
 
+def test_a_deleted_entity_begins_anew(client: TestClient) -> None:
+    points = rows("gone", 12)
+    client.post("/v1/points", json={"points": points[:10]})
+    assert client.delete("/v1/entities/gone").status_code == 204
+    assert client.get("/v1/entities/gone").status_code == 404
+    assert client.delete("/v1/entities/gone").json()["code"] == "unknown_entity"
+    (verdict,) = client.post("/v1/points", json={"points": points[10:11]}).json()["verdicts"]
+    assert (verdict["status"], verdict["have"]) == ("warming", 1)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
