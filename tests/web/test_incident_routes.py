@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -25,16 +25,16 @@ def folder(tmp_path: Path, bundle_folder: Path) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path, tmp_path: Path) -> Iterator[httpx.Client]:
+def client(folder: Path, tmp_path: Path) -> Iterator[httpx2.Client]:
     settings = settings_for(folder, tmp_path / "data", heartbeat_seconds=0.2)
     with (
         serving(settings) as port,
-        httpx.Client(base_url=f"{HOME}:{port}", timeout=30) as client,
+        httpx2.Client(base_url=f"{HOME}:{port}", timeout=30) as client,
     ):
         yield client
 
 
-def faulty(client: httpx.Client, entity: str = "alpha") -> list[str]:
+def faulty(client: httpx2.Client, entity: str = "alpha") -> list[str]:
     """Post a series with three faults; names of the incidents, the first opened first."""
     series = series_like(entity, 240)
     for first in FAULTS:
@@ -45,7 +45,7 @@ def faulty(client: httpx.Client, entity: str = "alpha") -> list[str]:
     return [v["incident"] for v in verdicts if v.get("transition") == "opened"]
 
 
-def test_incidents_are_paged_filtered_and_shown(client: httpx.Client) -> None:
+def test_incidents_are_paged_filtered_and_shown(client: httpx2.Client) -> None:
     names = faulty(client)
     assert len(names) >= len(FAULTS)
     page = client.get("/v1/incidents", params={"limit": 2}).json()
@@ -60,7 +60,7 @@ def test_incidents_are_paged_filtered_and_shown(client: httpx.Client) -> None:
     assert client.get("/v1/incidents?is_open=true").json()["incidents"] == []
 
 
-def test_people_acknowledge_and_label(client: httpx.Client) -> None:
+def test_people_acknowledge_and_label(client: httpx2.Client) -> None:
     name = faulty(client)[0]
     path = f"/v1/incidents/{name}/note"
     client.put(path, json={"is_acknowledged": True, "by": "ann"})
@@ -85,14 +85,14 @@ def test_people_acknowledge_and_label(client: httpx.Client) -> None:
     ],
 )
 def test_what_cannot_be_had_is_a_problem(
-    client: httpx.Client, method: str, path: str, body: object, status: int, code: str
+    client: httpx2.Client, method: str, path: str, body: object, status: int, code: str
 ) -> None:
     answer = client.request(method, path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 def test_an_incident_is_taken_home_and_replayed_bit_for_bit(
-    client: httpx.Client, folder: Path, tmp_path: Path
+    client: httpx2.Client, folder: Path, tmp_path: Path
 ) -> None:
     name = faulty(client)[-1]
     answer = client.get(f"/v1/incidents/{name}/file")
@@ -110,7 +110,7 @@ def test_an_incident_is_taken_home_and_replayed_bit_for_bit(
 
 
 @contextmanager
-def events(client: httpx.Client, **asked: str) -> Iterator[Iterator[dict[str, str]]]:
+def events(client: httpx2.Client, **asked: str) -> Iterator[Iterator[dict[str, str]]]:
     """Server-sent events, field by field."""
     headers = {"Last-Event-ID": asked.pop("last", "")} if "last" in asked else {}
     with client.stream("GET", "/v1/alerts", params=asked, headers=headers) as answer:
@@ -131,7 +131,7 @@ def _events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
 
 
 def test_server_sent_events_tell_what_the_log_holds_and_resume_without_repeat(
-    client: httpx.Client,
+    client: httpx2.Client,
 ) -> None:
     names = faulty(client)
     told = []
@@ -152,7 +152,7 @@ def test_server_sent_events_tell_what_the_log_holds_and_resume_without_repeat(
     assert [alert["incident"] for alert in alerts if alert["kind"] == "opened"] == names
 
 
-def test_a_bad_cursor_is_refused_before_the_stream_begins(client: httpx.Client) -> None:
+def test_a_bad_cursor_is_refused_before_the_stream_begins(client: httpx2.Client) -> None:
     answer = client.get("/v1/alerts", params={"after": "nonsense"})
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
     assert client.get("/v1/alerts?colour=red").status_code == 422
@@ -160,7 +160,7 @@ def test_a_bad_cursor_is_refused_before_the_stream_begins(client: httpx.Client) 
 
 def test_a_stopping_service_ends_its_streams(folder: Path, tmp_path: Path) -> None:
     settings = settings_for(folder, tmp_path / "data", heartbeat_seconds=0.2)
-    with serving(settings) as port, httpx.Client(base_url=f"{HOME}:{port}") as client:
+    with serving(settings) as port, httpx2.Client(base_url=f"{HOME}:{port}") as client:
         stream = events(client)
         next(stream.__enter__())
     stream.__exit__(None, None, None)  # the server has stopped meanwhile, within its time

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -166,7 +166,7 @@ def test_a_hot_swap_under_a_thousand_points_a_second_fails_no_request(
 
         def send() -> None:
             """20 requests a second, each with the next point of 50 entities."""
-            with httpx.Client(base_url=f"{HOME}:{port}", timeout=30) as client:
+            with httpx2.Client(base_url=f"{HOME}:{port}", timeout=30) as client:
                 series = series_like("alpha", 2_000)
                 started = time.monotonic()
                 for number, (stamp, values) in enumerate(
@@ -189,7 +189,7 @@ def test_a_hot_swap_under_a_thousand_points_a_second_fails_no_request(
 
         sender = threading.Thread(target=send)
         sender.start()
-        with httpx.Client(base_url=f"{HOME}:{port}", timeout=30) as operator:
+        with httpx2.Client(base_url=f"{HOME}:{port}", timeout=30) as operator:
             old = operator.get("/v1/models/tiny").json()["active"]
             time.sleep(1.5)
             for _ in range(2):
