@@ -293,7 +293,7 @@ def test_entities_expire_and_configuration_does_not(store: Store, client: Redis)
         client.expire(key, 60)
     store.commit([commit(2, after=first.new_token)])  # no snapshot, but the end is near
     assert all(client.ttl(key) > 60 for key in keys)
-    assert client.ttl("gw:epoch") == client.ttl("gw:shards") == -1
+    assert client.ttl(EPOCH_KEY) == client.ttl("gw:shards") == -1
 
 
 @given(entity=st.text(st.characters(exclude_categories=["Cs"])), shards=st.integers(1, 64))
