@@ -1,6 +1,7 @@
 """The application: settings in, FastAPI out, and the order in which its parts start and stop."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -10,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from service.errors import GaugewatchError
+from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
@@ -35,6 +36,8 @@ from service.web.services import Services
 from service.web.timing import RequestTimes
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+START_SECONDS = 5.0  # that Redis may take to answer at the start
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -80,9 +83,8 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     url = settings.redis_url or await _embedded_url(settings, stack)
     store, probe = _store(url, settings, stack), _store(url, settings, stack)
-    await asyncio.to_thread(store.check)
     rollout = Rollout(_store(url, settings, stack), models)
-    await rollout.start()
+    await _agreed(store, rollout)
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = _metrics(settings, models)
     recorder = await _recorder(settings, stack, metrics)
@@ -121,6 +123,21 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
     metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
     return services
+
+
+async def _agreed(store: Store, rollout: Rollout) -> None:
+    """Check Redis and agree on the configuration; a disk that is busy just now is waited for."""
+    deadline_seconds = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            await asyncio.to_thread(store.check)
+            await rollout.start()
+        except StoreUnavailable:
+            if time.monotonic() > deadline_seconds:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 async def _embedded_url(settings: Settings, stack: AsyncExitStack) -> str:
