@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+import structlog
 
 from service.errors import BadPoints, GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
@@ -22,6 +22,8 @@ from service.stream.serving import Serving
 from service.stream.sift import grouped, in_order
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.view import Viewer
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
@@ -127,8 +129,12 @@ class Ingest:
     async def _tick_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            with suppress(StoreUnavailable):  # what is due stays due
+            try:
                 await self.tick()
+            except StoreUnavailable:
+                continue  # what is due stays due
+            except Exception:
+                log.exception("silence cannot be told")
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""

@@ -105,6 +105,8 @@ class PointPath:
         forget_deadlines(self._store, [entity])
 
     def _fall_silent(self, lane: Lane, due: Sequence[str]) -> int:
+        for entity in due:
+            lane.arena.drop(entity)  # another replica may know better than our memory
         held = restore(lane, self._store, due, lane_of=self._lanes.wrote)
         waits = ~lane.arena.is_silent(held) & np.array([one.seq > 0 for one in held])
         chosen = np.flatnonzero(waits).tolist()

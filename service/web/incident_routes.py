@@ -23,7 +23,7 @@ from service.stream.replay import packed_file
 from service.web import incident_views as views
 from service.web.faults import bad_json, check_parameters, checked_entity
 from service.web.openapi import problem_responses
-from service.web.services import Services
+from service.web.services import json_answer, services_of
 
 MAX_PAGE: Final = 500
 DEFAULT_PAGE: Final = 50
@@ -66,25 +66,25 @@ class Asked(BaseModel):
 
 async def incidents(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     """Incidents, the last opened first."""
-    services = _services(request)
+    services = services_of(request)
     if asked.entity is not None:
         checked_entity(asked.entity, services.settings.max_entity_characters)
     wanted = Wanted(asked.entity, asked.is_open, asked.label, asked.since_ms)
     read = partial(services.incidents.page, wanted, limit=asked.limit, after=asked.after)
-    return _json(await services.desk.ask(read))
+    return json_answer(await services.desk.ask(read))
 
 
 async def incident_view(request: Request, incident: str) -> Response:
     """One incident: the newest that was told about it, and what people said."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     record = await services.desk.ask(partial(services.incidents.record, incident))
-    return _json(record.incident)
+    return json_answer(record.incident)
 
 
 async def note(request: Request, incident: str) -> Response:
     """Acknowledge or label an incident; what is not said stays as it was."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     body = await services.bodies.read(request.scope, request.receive)
     try:
@@ -93,24 +93,17 @@ async def note(request: Request, incident: str) -> Response:
         raise bad_json(error, body) from None
     if max(len(said.by or ""), len(said.text or "")) > MAX_NOTE_CHARACTERS:
         raise BadInput(f"expected at most {MAX_NOTE_CHARACTERS} characters in `by` and `text`")
-    return _json(await services.desk.ask(partial(services.incidents.annotate, incident, said)))
+    return json_answer(
+        await services.desk.ask(partial(services.incidents.annotate, incident, said))
+    )
 
 
 async def incident_file(request: Request, incident: str) -> Response:
     """All that is kept of one, for `gaugewatch replay-incident`."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     record = await services.desk.ask(partial(services.incidents.record, incident))
     content = await asyncio.to_thread(packed_file, record)
     name = quote(record.incident.incident, safe="@")
     disposition = f"attachment; filename*=UTF-8''{name}.npz"
     return Response(content, media_type=NPZ, headers={"Content-Disposition": disposition})
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(answer: object) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")

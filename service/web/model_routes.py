@@ -23,7 +23,7 @@ from service.stream.rollout import Change
 from service.web import views
 from service.web.faults import bad_json, check_parameters, checked_entity
 from service.web.openapi import problem_responses
-from service.web.services import Services
+from service.web.services import Services, json_answer, services_of
 
 Body = TypeVar("Body")
 MAX_PATTERN_CHARACTERS: Final = 200
@@ -53,12 +53,12 @@ def add_model_routes(app: FastAPI) -> None:
 async def model(request: Request, name: str) -> Response:
     """The versions of one bundle, and which of them is in force."""
     check_parameters(request.query_params)
-    return _state(_services(request), name)
+    return _state(services_of(request), name)
 
 
 async def activate(request: Request, name: str) -> Response:
     """Put a version in force, on all replicas; it is opened and tried before."""
-    services, body = _services(request), await _body(request, Version)
+    services, body = services_of(request), await _body(request, Version)
     await _check(services, name, body.version)
     await services.rollout.change(lambda known: known.activated(name, body.version))
     return _state(services, name)
@@ -66,7 +66,7 @@ async def activate(request: Request, name: str) -> Response:
 
 async def roll_back(request: Request, name: str) -> Response:
     """Put the version before in force again."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     await services.rollout.change(lambda known: known.rolled_back(name))
     return _state(services, name)
@@ -74,7 +74,7 @@ async def roll_back(request: Request, name: str) -> Response:
 
 async def start_shadow(request: Request, name: str) -> Response:
     """Let a version score silently beside the active one."""
-    services, body = _services(request), await _body(request, Version)
+    services, body = services_of(request), await _body(request, Version)
     await _check(services, name, body.version)
     await services.rollout.change(lambda known: known.shadowed(name, body.version))
     return _state(services, name)
@@ -82,7 +82,7 @@ async def start_shadow(request: Request, name: str) -> Response:
 
 async def end_shadow(request: Request, name: str) -> Response:
     """Stop the silent version."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     await services.rollout.change(lambda known: known.shadowed(name, None))
     return _state(services, name)
@@ -90,30 +90,30 @@ async def end_shadow(request: Request, name: str) -> Response:
 
 async def shadow(request: Request, name: str) -> Response:
     """What the active version and its shadow said of the same points, on this replica."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     report = services.ingest.shadow_report(name)
     if report is None:
         raise UnknownBundle(f"no version scores silently beside bundle {name!r}"[:200])
-    return _json(report)
+    return json_answer(report)
 
 
 async def assignments(request: Request) -> Response:
     """Which bundle scores which entity, as far as somebody chose."""
     check_parameters(request.query_params)
-    return _json(_assignments(_services(request).models.serving.configuration))
+    return json_answer(_assignments(services_of(request).models.serving.configuration))
 
 
 async def assign(request: Request) -> Response:
     """Replace patterns, default, and single entities as a whole."""
-    services, body = _services(request), await _body(request, Assignments)
+    services, body = services_of(request), await _body(request, Assignments)
     for entity in body.entities:
         checked_entity(entity, services.settings.max_entity_characters)
     if any(not 1 <= len(one.pattern) <= MAX_PATTERN_CHARACTERS for one in body.patterns):
         raise BadInput(f"expected patterns of 1 to {MAX_PATTERN_CHARACTERS} characters")
     patterns = tuple((one.pattern, one.bundle) for one in body.patterns)
     serving = await services.rollout.change(_assigning(patterns, body))
-    return _json(_assignments(serving.configuration))
+    return json_answer(_assignments(serving.configuration))
 
 
 def _assigning(patterns: tuple[tuple[str, str], ...], body: Assignments) -> Change:
@@ -134,7 +134,7 @@ async def _check(services: Services, name: str, version: str) -> None:
 
 async def _body(request: Request, kind: type[Body]) -> Body:
     check_parameters(request.query_params)
-    body = await _services(request).bodies.read(request.scope, request.receive)
+    body = await services_of(request).bodies.read(request.scope, request.receive)
     try:
         return msgspec.json.decode(body, type=kind)
     except (ValueError, RecursionError) as error:
@@ -146,7 +146,7 @@ def _state(services: Services, name: str) -> Response:
     active = configuration.active.get(name)
     if active is None:
         raise UnknownBundle(f"expected a bundle of {sorted(configuration.active)}")
-    return _json(
+    return json_answer(
         ModelState(
             name=name,
             active=active.version,
@@ -165,12 +165,3 @@ def _assignments(configuration: Configuration) -> Assignments:
         patterns=[Assignment(pattern, bundle) for pattern, bundle in configuration.patterns],
         entities=configuration.entities,
     )
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(answer: object) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")

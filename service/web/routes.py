@@ -1,8 +1,7 @@
 """The routes: each one translates between HTTP and the stream floor."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 from fastapi import FastAPI, Query, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import JSONResponse, Response
@@ -19,7 +18,7 @@ from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
-from service.web.services import Services
+from service.web.services import json_answer, services_of
 
 DEFAULT_ROWS: Final = 32
 MAX_ROWS: Final = 1_000
@@ -60,15 +59,15 @@ async def entity(
     rows: Annotated[int, Query(ge=1, le=MAX_ROWS, description="newest points")] = DEFAULT_ROWS,
 ) -> Response:
     """One entity, with its newest points and their verdicts."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params, "rows")
     checked_entity(entity, services.settings.max_entity_characters)
-    return _json(await services.ingest.entity(entity, rows=rows))
+    return json_answer(await services.ingest.entity(entity, rows=rows))
 
 
 async def forget(request: Request, entity: str) -> Response:
     """Delete what is kept of one entity; its next point begins anew. Its incidents stay."""
-    services = _services(request)
+    services = services_of(request)
     check_parameters(request.query_params)
     checked_entity(entity, services.settings.max_entity_characters)
     await services.ingest.forget(entity)
@@ -77,12 +76,12 @@ async def forget(request: Request, entity: str) -> Response:
 
 async def models(request: Request) -> Response:
     """The bundles that are loaded."""
-    services = _services(request)
+    services = services_of(request)
     views = [
         _model_view(fold, is_default=name == services.models.serving.default)
         for name, fold in services.models.serving.folds.items()
     ]
-    return _json([view.model_dump() for view in views])
+    return json_answer([view.model_dump() for view in views])
 
 
 async def live() -> dict[str, str]:
@@ -92,7 +91,7 @@ async def live() -> dict[str, str]:
 
 async def ready(request: Request) -> JSONResponse:
     """Whether points can be scored now."""
-    reasons = await _services(request).readiness.reasons()
+    reasons = await services_of(request).readiness.reasons()
     if reasons:
         answer = {"status": "not_ready", "reasons": reasons}
         return JSONResponse(answer, 503, {"Retry-After": "1"})
@@ -101,17 +100,8 @@ async def ready(request: Request) -> JSONResponse:
 
 async def metrics(request: Request) -> Response:
     """For Prometheus, in its text format."""
-    page = _services(request).metrics.render()
+    page = services_of(request).metrics.render()
     return Response(page, media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-def _json(answer: Any) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _model_view(fold: Fold, *, is_default: bool) -> views.ModelView:

@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from service.settings import Settings
@@ -33,3 +36,14 @@ class Services:
     desk: Desk  # for reads and labels of incidents
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)
+
+
+def services_of(request: Request) -> Services:
+    """Those of the application that answers."""
+    services: Services = request.app.state.services
+    return services
+
+
+def json_answer(answer: object) -> Response:
+    """Structs of the wire, and what JSON knows, as a response."""
+    return Response(msgspec.json.encode(answer), media_type="application/json")

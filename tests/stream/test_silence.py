@@ -126,6 +126,24 @@ async def test_two_replicas_tell_it_once_and_either_takes_it_back(
     assert [a.reason for a in alerts_in(client)] == ["no_data", "data_again"]
 
 
+async def test_a_replica_that_told_a_silence_tells_the_next_one_too(
+    store: Store, models: Models, client: Redis
+) -> None:
+    """Whatever it remembers: the points in between went to another replica."""
+    points = points_like("alpha", 40)
+    async with (
+        Ingest(store, models, limits=WAITING) as first,
+        Ingest(store.twin(), models, limits=WAITING) as second,
+    ):
+        await first.submit(points[:20])
+        wait_over(client)
+        assert await first.tick() == 1
+        await second.submit(points[20:])
+        wait_over(client)
+        assert await first.tick() == 1
+    assert [a.reason for a in alerts_in(client)] == ["no_data", "data_again", "no_data"]
+
+
 async def test_a_restart_does_not_forget_a_silence(
     store: Store, models: Models, client: Redis
 ) -> None:
