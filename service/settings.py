@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         7 * 86_400, ge=60, description="seconds without a point after which an entity is forgotten"
     )
     alert_retention: int = Field(10_000, ge=1, description="alerts kept per shard, at least")
+    max_kept_entities: int = Field(
+        1_000_000, ge=1, description="entities kept in Redis; each shard keeps its part of them"
+    )
 
     incident_retention: int = Field(2_000, ge=1, description="incidents kept per shard")
     incident_ttl_seconds: int = Field(

@@ -1,4 +1,4 @@
-"""The command line: `gaugewatch serve | demo | simulate | replay | watch | score | models`."""
+"""The command line: `gaugewatch serve | demo | replay | watch | score | models | policies`."""
 
 import sys
 
@@ -6,7 +6,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from service.cli import demo, models, replay, replay_incident, score, serve, simulate, watch
+from service.cli import (
+    demo,
+    models,
+    policies,
+    promise,
+    replay,
+    replay_incident,
+    score,
+    serve,
+    simulate,
+    watch,
+)
 from service.errors import BadInput, GaugewatchError
 
 app = typer.Typer(
@@ -22,7 +33,9 @@ app.command("replay")(replay.replay)
 app.command("replay-incident")(replay_incident.replay_incident)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
+app.command("promise")(promise.promise)
 app.add_typer(models.app, name="models")
+app.add_typer(policies.app, name="policies")
 
 
 def main() -> None:

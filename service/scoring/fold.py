@@ -6,23 +6,24 @@ Pure, deterministic, vectorised over a batch of distinct entities. The state of 
 record of `state_dtype`, so a snapshot is its bytes. The same code serves, replays and calibrates.
 """
 
-import math
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from service.errors import BundleInvalid, SettingInvalid
+from service.errors import BundleInvalid
 from service.scoring.bundle import Bundle
-from service.scoring.combine import HALF_LIVES_POINTS, remember, sustained
+from service.scoring.combine import remember, sustained
+from service.scoring.decide import Decider
 from service.scoring.detector import Detector, Detects
-from service.scoring.drift import COUNTED_P, corrected, updated
-from service.scoring.incident import Evidence, Transition, advance, incident_dtype
+from service.scoring.drift import corrected, updated
+from service.scoring.incident import Evidence, Transition, advance, end
 from service.scoring.judge import Judge, Judged
-from service.scoring.missing import NEVER_SEEN, accept_loss, impute, is_lost
-from service.scoring.normaliser import Normaliser, starting_age
-from service.scoring.tail import threshold_surprisal
+from service.scoring.missing import impute, is_lost
+from service.scoring.normaliser import Normaliser
+from service.scoring.rules import PLAIN, Rules
+from service.scoring.state import STATE_FORMAT, begin_again, fresh_states, state_dtype
 from service.scoring.verdict import (
     TOP_CAUSES,
     Decided,
@@ -49,8 +50,6 @@ __all__ = [
     "top_causes",
 ]
 
-STATE_FORMAT = 4  # a snapshot of another format, or of another bundle, is never read
-
 
 class Fold:
     """One bundle, ready to advance entities; `detector` if it is not the bundle's own graph."""
@@ -62,44 +61,24 @@ class Fold:
         self.bundle = bundle
         self.dimensions = len(manifest.dimensions)
         self.need = manifest.memory_horizon
-        self.budget = _valid(manifest.default_budget if budget is None else budget)
+        self.budget = manifest.default_budget if budget is None else budget
         self._detector = detector or Detector(bundle)
         self._normaliser = Normaliser(manifest)
         self._judge = Judge(bundle, self._normaliser)
-        self._views = manifest.views
         self._memory_points = min(view.half_life_points for view in manifest.views)
-        self._threshold = threshold_surprisal(
-            bundle.calibration.kappa, budget=self.budget, period_seconds=manifest.period_seconds
-        )
+        self.decider = Decider(bundle, self.budget)
 
     @cached_property
     def state_dtype(self) -> np.dtype[np.void]:
-        """One entity: `entity` survives a change of bundle, `model` belongs to this one."""
-        entity = [
-            ("timestamp_ms", "<i8"),  # of the newest point; always first
-            ("values", "<f4", (self.dimensions,)),  # the last of each dimension
-            ("missing", "<u2", (self.dimensions,)),  # points in a row without a value
-            ("is_silent", "?"),  # no point came for too long; the next one ends it
-            ("incident", incident_dtype(self.dimensions)),
-        ]
-        model = [
-            ("have", "<i8"),
-            ("age", "<i8"),
-            ("recent", "<f8", (len(HALF_LIVES_POINTS),)),  # averages of severity
-            ("exceedance_rate", "<f8"),  # share of recent points, see drift
-            ("normaliser", "<f4", (len(self._views), self.dimensions, 2)),
-            *((tensor.name, "<f4", tensor.shape) for tensor in self._detector.state),
-        ]
-        return np.dtype([("entity", np.dtype(entity)), ("model", np.dtype(model))])
+        """One entity."""
+        manifest = self.bundle.manifest
+        return state_dtype(
+            dimensions=self.dimensions, views=len(manifest.views), tensors=self._detector.state
+        )
 
     def fresh(self, entity_index: npt.NDArray[np.int64]) -> States:
         """States (batch,) of entities that were never seen."""
-        states = np.zeros(len(entity_index), self.state_dtype)
-        states["entity"]["missing"] = NEVER_SEEN
-        states["model"]["normaliser"] = self.bundle.calibration.seed[entity_index]
-        states["model"]["age"] = starting_age(entity_index)
-        states["model"]["exceedance_rate"] = COUNTED_P
-        return states
+        return fresh_states(self.state_dtype, self.bundle, entity_index)
 
     def decode(self, snapshot: bytes) -> States:
         """The state (1,) a snapshot holds."""
@@ -115,7 +94,12 @@ class Fold:
         return (values - self.bundle.calibration.center[entity_index]).astype(np.float32)
 
     def step(
-        self, states: States, points: Points, decided: Decided | None = None
+        self,
+        states: States,
+        points: Points,
+        decided: Decided | None = None,
+        *,
+        rules: Rules = PLAIN,
     ) -> tuple[States, Verdicts]:
         """Advance distinct entities by one point each."""
         states = states.copy()
@@ -132,7 +116,7 @@ class Fold:
             entity_index=points.entity_index,
             missing=missing,
         )
-        verdicts = self._conclude(states, points, judged, decided)
+        verdicts = self._conclude(states, points, judged, decided, rules)
         self._learn(states, judged, verdicts)
         return states, verdicts
 
@@ -140,15 +124,27 @@ class Fold:
         """Entities (batch,) of which no point came for too long; an open incident ends."""
         states = states.copy()
         states["entity"]["is_silent"] = True
-        states["entity"]["incident"]["is_open"] = False
+        end(states["entity"]["incident"], states["entity"]["timestamp_ms"])
+        return states
+
+    def accept(self, states: States) -> States:
+        """Entities (batch,) whose present is the new normal, because a person says so."""
+        states = states.copy()
+        end(states["entity"]["incident"], states["entity"]["timestamp_ms"])
+        begin_again(states, np.ones(len(states), bool))
         return states
 
     def _conclude(
-        self, states: States, points: Points, judged: Judged, decided: Decided | None
+        self,
+        states: States,
+        points: Points,
+        judged: Judged,
+        decided: Decided | None,
+        rules: Rules,
     ) -> Verdicts:
         status = self._status(states["model"]["have"], points.entity_index)
         is_warm = status != Status.WARMING
-        threshold = self._threshold[points.entity_index]
+        threshold = self.decider.thresholds(points.entity_index, rules)
         surprisal = corrected(judged.surprisal, states["model"]["exceedance_rate"])
         lost = is_lost(states["entity"])
         is_anomaly = is_warm & (surprisal > threshold)
@@ -157,15 +153,26 @@ class Fold:
         states["model"]["recent"] = np.where(is_warm[:, None], recent, 0.0)
         evidence = Evidence(
             timestamps_ms=points.timestamps_ms,
-            is_flagged=is_anomaly | lost.any(axis=1),
+            is_flagged=self.decider.wanted(is_anomaly, points, judged, rules) | lost.any(axis=1),
             score=np.where(is_warm, surprisal / threshold, np.nan),
             severity=np.where(is_warm, sustained(recent, judged.severity), np.nan),
             contributions=np.where(lost, np.maximum(blamed, np.float32(1.0)), blamed),
         )
         if decided is not None:
-            evidence = replace(evidence, **vars(decided))
+            evidence = replace(
+                evidence,
+                is_flagged=decided.is_flagged,
+                score=decided.score,
+                severity=decided.severity,
+            )
         incident = states["entity"]["incident"]
-        transition = advance(incident, evidence, max_points=self._memory_points)
+        transition = advance(
+            incident,
+            evidence,
+            max_points=self._memory_points,
+            rules=rules,
+            decided=None if decided is None else decided.transition,
+        )
         return Verdicts(
             **vars(evidence),
             status=status,
@@ -185,29 +192,18 @@ class Fold:
         return np.where(have < self.need, Status.WARMING, known).astype(np.uint8)
 
     def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
-        """Normaliser and drift learn from what was scored; a new normal starts them again.
-
-        What is lost when the new normal begins is not missed any more.
-        """
+        """Normaliser and drift learn from what was scored; a new normal starts them again."""
         model = states["model"]
         is_warm = verdicts.status != Status.WARMING
-        reseeds = verdicts.transition == Transition.NEW_NORMAL
-        accept_loss(states["entity"], reseeds)
-        age = model["age"] = np.where(reseeds, 0, model["age"] + is_warm)
-        model["recent"] = np.where(reseeds[:, None], 0.0, model["recent"])
         rate = model["exceedance_rate"]
         counted = updated(rate, judged.surprisal, half_life_points=self._memory_points)
-        model["exceedance_rate"] = np.select([reseeds, is_warm], [COUNTED_P, counted], rate)
+        model["exceedance_rate"] = np.where(is_warm, counted, rate)
+        model["age"] += is_warm
+        begin_again(states, verdicts.transition == Transition.NEW_NORMAL)
         learnt = self._normaliser.learn(
             model["normaliser"],
             judged.deviations,
-            age=age,
+            age=model["age"].copy(),
             is_missing=verdicts.missing,
         )
         model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])
-
-
-def _valid(budget: float) -> float:
-    if not (math.isfinite(budget) and budget > 0):
-        raise SettingInvalid(f"expected a finite false-alarm budget above 0, got {budget}")
-    return budget

@@ -1,7 +1,8 @@
 """Incidents: from verdicts to opened, updated and resolved, for all entities of a batch at once.
 
-One flagged point opens an incident, `RESOLVE_AFTER` points at or below the threshold resolve it,
-there is no cool-down. An incident that outlasts the memory of the normaliser is the new normal.
+Where no rules say otherwise, one flagged point opens an incident, `RESOLVE_AFTER` points at or
+below the threshold resolve it, and there is no cool-down. An incident that outlasts the memory of
+the normaliser is the new normal.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-RESOLVE_AFTER = 5  # points in a row
+from service.scoring.rules import MAX_OPEN_WINDOW, PLAIN, Rules
+
+RESOLVE_AFTER = int(PLAIN.resolve_after)  # points in a row
 UPDATE_FACTOR = 2.0  # an open incident is told again when its peak score has grown by this
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +34,8 @@ def incident_dtype(dimensions: int) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("is_open", "?"),
+            ("flags", "<u4"),  # of the last points, the newest in the lowest bit
+            ("ended_ms", "<i8"),  # when the one before it ended
             ("opened_ms", "<i8"),
             ("points", "<i4"),  # since it opened
             ("anomalies", "<i4"),
@@ -56,23 +61,53 @@ class Evidence:
 
 
 def advance(
-    incident: npt.NDArray[np.void], evidence: Evidence, *, max_points: float
+    incident: npt.NDArray[np.void],
+    evidence: Evidence,
+    *,
+    max_points: float,
+    rules: Rules = PLAIN,
+    decided: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Advance `incident` (batch,) in place by one point each; returns the transitions (batch,).
 
-    An incident open for more than `max_points` is the new normal.
+    An incident open for more than `max_points` is the new normal. Transitions that were `decided`
+    before are taken as they are, for the rules may have changed since.
     """
-    opens = evidence.is_flagged & ~incident["is_open"]
+    incident["flags"] = (incident["flags"] << np.uint32(1)) | evidence.is_flagged
+    opens = _opens(incident, evidence, rules) if decided is None else decided == Transition.OPENED
     _open(incident, opens, evidence.timestamps_ms)
     is_open = incident["is_open"]
     counts = is_open & evidence.is_flagged
     incident["points"] += is_open
     incident["anomalies"] += counts
-    incident["quiet"] = np.where(is_open & ~counts, incident["quiet"] + 1, 0)
+    holds = (evidence.score > rules.resolve_below) & (evidence.score <= 1.0)
+    is_quiet = is_open & ~evidence.is_flagged & ~holds
+    incident["quiet"] = np.where(is_quiet, incident["quiet"] + 1, 0)
     incident["blame"] += np.where(counts[:, None], evidence.contributions, 0.0)
     _raise_peak(incident, "peak_score", np.where(counts, evidence.score, np.nan))
     _raise_peak(incident, "peak_severity", np.where(counts, evidence.severity, np.nan))
-    return _transitions(incident, opens, max_points)
+    transitions = (
+        _transitions(incident, opens, max_points, rules) if decided is None else decided.copy()
+    )
+    _conclude(incident, transitions, evidence.timestamps_ms)
+    return transitions
+
+
+def end(incident: npt.NDArray[np.void], timestamps_ms: npt.NDArray[np.int64]) -> None:
+    """End `incident` (batch,) in place, where it is open."""
+    incident["ended_ms"] = np.where(incident["is_open"], timestamps_ms, incident["ended_ms"])
+    incident["is_open"] = False
+
+
+def _opens(
+    incident: npt.NDArray[np.void], evidence: Evidence, rules: Rules
+) -> npt.NDArray[np.bool_]:
+    """k of the last n points are flagged, this one included, and nothing stands against it."""
+    age = np.uint32(MAX_OPEN_WINDOW) - rules.open_window.astype(np.uint32)
+    flagged = np.bitwise_count(incident["flags"] << age)
+    opens = evidence.is_flagged & ~incident["is_open"] & ~rules.is_closed
+    is_cool = evidence.timestamps_ms >= incident["ended_ms"] + rules.cool_down_ms
+    return np.asarray(opens & is_cool & (flagged >= rules.open_count))
 
 
 def _raise_peak(incident: npt.NDArray[np.void], peak: str, value: FloatArray) -> None:
@@ -84,28 +119,40 @@ def _open(
     opens: npt.NDArray[np.bool_],
     timestamps_ms: npt.NDArray[np.int64],
 ) -> None:
-    incident[opens] = np.zeros(1, incident.dtype)
-    incident["is_open"] |= opens
-    incident["opened_ms"] = np.where(opens, timestamps_ms, incident["opened_ms"])
+    new = np.zeros(np.count_nonzero(opens), incident.dtype)
+    for kept in ("flags", "ended_ms"):
+        new[kept] = incident[kept][opens]
+    new["is_open"], new["opened_ms"] = True, timestamps_ms[opens]
+    incident[opens] = new
 
 
 def _transitions(
-    incident: npt.NDArray[np.void], opens: npt.NDArray[np.bool_], max_points: float
+    incident: npt.NDArray[np.void], opens: npt.NDArray[np.bool_], max_points: float, rules: Rules
 ) -> npt.NDArray[np.uint8]:
-    is_open = incident["is_open"].copy()
-    resolves = is_open & (incident["quiet"] >= RESOLVE_AFTER)
+    is_open = incident["is_open"]
+    resolves = is_open & (incident["quiet"] >= rules.resolve_after)
     is_normal_now = is_open & ~resolves & (incident["points"] > max_points)
     grown = incident["peak_score"] >= UPDATE_FACTOR * incident["told_score"]
     updates = is_open & ~opens & ~resolves & ~is_normal_now & grown
-    incident["updates"] += updates
-    told = opens | updates
-    incident["told_score"] = np.where(
-        told, np.maximum(incident["peak_score"], 1.0), incident["told_score"]
-    )
-    incident["is_open"] &= ~(resolves | is_normal_now)
     transitions = np.select(
         [opens, updates, resolves, is_normal_now],
         [Transition.OPENED, Transition.UPDATED, Transition.RESOLVED, Transition.NEW_NORMAL],
         Transition.NONE,
     )
     return transitions.astype(np.uint8)
+
+
+def _conclude(
+    incident: npt.NDArray[np.void],
+    transitions: npt.NDArray[np.uint8],
+    timestamps_ms: npt.NDArray[np.int64],
+) -> None:
+    """Keep what was told, and whether it ended."""
+    updates = transitions == Transition.UPDATED
+    incident["updates"] += updates
+    told = updates | (transitions == Transition.OPENED)
+    peak = np.maximum(incident["peak_score"], 1.0)
+    incident["told_score"] = np.where(told, peak, incident["told_score"])
+    ends = (transitions == Transition.RESOLVED) | (transitions == Transition.NEW_NORMAL)
+    incident["ended_ms"] = np.where(ends, timestamps_ms, incident["ended_ms"])
+    incident["is_open"] &= ~ends

@@ -124,16 +124,20 @@ def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
     return ranks
 
 
-def flagged_share(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
+def flagged_share(
+    kappa: FloatArray, *, budget: float | FloatArray, period_seconds: float
+) -> FloatArray:
     """p0: the share of points, per entity, that may be flagged.
 
-    `budget` false incidents per entity-day, `kappa` exceedances per incident.
+    `budget` false incidents per entity-day, of all or of each; `kappa` exceedances per incident.
     """
     share: FloatArray = np.clip(kappa * budget * period_seconds / SECONDS_PER_DAY, MIN_P0, MAX_P0)
     return share
 
 
-def threshold_surprisal(kappa: FloatArray, *, budget: float, period_seconds: float) -> FloatArray:
+def threshold_surprisal(
+    kappa: FloatArray, *, budget: float | FloatArray, period_seconds: float
+) -> FloatArray:
     """-ln p0: the surprisal beyond which a point is anomalous, per entity."""
     return -np.log(flagged_share(kappa, budget=budget, period_seconds=period_seconds))
 

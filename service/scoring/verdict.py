@@ -41,13 +41,15 @@ class Decided:
     is_flagged: BoolArray  # (batch,)
     score: FloatArray
     severity: FloatArray
+    transition: npt.NDArray[np.uint8]  # of the incident
 
 
 @dataclass(frozen=True)
 class Verdicts(Evidence):
     """The conclusion about each point of a batch; NaN where nothing was scored.
 
-    `is_flagged` is what opens an incident: the point is anomalous, or a dimension was lost.
+    `is_flagged` is what opens incidents: the point is anomalous, in a way that the rules want to
+    hear of, or a dimension was lost.
     """
 
     status: npt.NDArray[np.uint8]  # (batch,)

@@ -24,6 +24,7 @@ class Held:
     timestamp_ms: int = -1  # of its newest point
     needs_snapshot: bool = False  # Redis has one of another bundle
     rows: bytes = b""  # taken over from another bundle, to be written with the next points
+    waiting: bytes = b""  # points that came too early to be scored
 
 
 class Arena:

@@ -8,29 +8,16 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
 from service.errors import BodyTooLarge, GaugewatchError, Overloaded
 from service.stream.messages import Point, Verdict
+from service.stream.requests import Request, Requests
 from service.stream.serving import Serving
 
 Result = TypeVar("Result")
 MAX_STEPS = 512  # points of one entity in a batch; a longer one would hold up everybody else
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """Points that wait for their verdicts."""
-
-    points: Sequence[Point]
-    checked: Serving  # whose bundles they fit
-    steps: int  # points of its longest entity: they are folded one after the other
-    answer: asyncio.Future[list[Verdict]]
-
-
-Requests = Sequence[Request]
 
 
 class Batcher:
@@ -76,7 +63,9 @@ class Batcher:
             await self._task
         self._worker.shutdown()
 
-    async def submit(self, points: Sequence[Point], *, checked: Serving) -> list[Verdict]:
+    async def submit(
+        self, points: Sequence[Point], *, checked: Serving, is_quiet: bool = False
+    ) -> list[Verdict]:
         """Verdicts of one request, in its order. Raises Overloaded, BodyTooLarge."""
         if self._is_closing:
             raise Overloaded("the service is stopping; send the request to another, or again")
@@ -90,7 +79,8 @@ class Batcher:
             raise BodyTooLarge(
                 f"expected at most {MAX_STEPS} points of one entity in a request, came {steps}"
             )
-        request = Request(points, checked, steps, asyncio.get_running_loop().create_future())
+        answer = asyncio.get_running_loop().create_future()
+        request = Request(points, checked, steps, answer, is_quiet)
         self._requests.append(request)
         self.queued_points += len(points)
         self._arrived.set()

@@ -2,20 +2,28 @@
 -- script that fails half-way keeps what it has written.
 --
 -- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts,
---          deadlines of silence of each shard, and record, rows and index of each incident
+--          deadlines of silence and index of entities of each shard, record, rows and index of each
+--          incident, and the tallies of each shard and day
 -- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds,
---          layouts, commits}: numbers, names and digests
--- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts, incidents of each
+--          entities_kept, layouts, tallies, commits}: numbers, names and digests; a commit is {seq,
+--          row_count, layout, has_snapshot, keys of alerts, lengths of alerts, incidents, keys of
+--          its shard, silent_at_ms, argument of waiting points, tally, scored}, 0 or false: none
+-- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts, incidents of each;
+--          behind all of them the waiting points of those that state some
 -- Reply: one code per commit (service/stream/commit.py, Outcome), or GWINVALID and nothing written.
 --
 -- Plain locals instead of a table per commit: the interpreter, not Redis, is what takes the time.
 
-local OK, STALE, OUTDATED = 0, 1, 2
+local OK, STALE, OUTDATED, FULL = 0, 1, 2, 3
 local call = redis.call
 local MAX_INCIDENT_BYTES = 1048576 -- of rows kept with an incident
-local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, layouts, commits =
-  unpack(cmsgpack.unpack(ARGV[1]))
+local MAX_LOOKED_AT = 20 -- entities of a full shard that may have expired
+local TALLY_TTL_SECONDS = 100 * 86400
+local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, entities_kept, layouts,
+  tallies, commits = unpack(cmsgpack.unpack(ARGV[1]))
 local base, is_fresh, is_renewed = {}, {}, {} -- by commit, for those that will be written
+local indexed, expired = {}, {} -- by index of entities: how many it holds, and which are to go
+local is_expired, is_again = {}, {} -- by entity: it is to go; it expired, and comes back now
 
 -- Rows of a new entity or of a new layout start a ring of their own at slot 0 (`base` is the
 -- sequence number before its first row), so that a ring grows lazily whatever its numbers are.
@@ -38,6 +46,31 @@ local function plan_next(i, stored_seq, snapshot_seq, stored_base)
   is_renewed[i] = has_snapshot or call('TTL', KEYS[3 * i - 2]) < ttl_seconds / 2
 end
 
+-- Keys last renewed longest ago expire first. Nothing is written yet: what is to go goes at the end.
+local function find_expired(key, prefix)
+  expired[key] = {}
+  for _, name in ipairs(call('ZRANGE', KEYS[key], 0, MAX_LOOKED_AT - 1)) do
+    if not is_again[name] and call('EXISTS', prefix .. name) == 0 then
+      table.insert(expired[key], name)
+      is_expired[name], indexed[key] = true, indexed[key] - 1
+    end
+  end
+end
+
+local function has_room(i)
+  local key = commits[i][8] + 1
+  local prefix, entity = string.match(KEYS[3 * i - 2], '^(gw:{%d+}:h:)(.*)$')
+  indexed[key] = indexed[key] or call('ZCARD', KEYS[key])
+  if not is_expired[entity] and call('ZSCORE', KEYS[key], entity) then
+    is_again[entity] = true
+    return true
+  end
+  if indexed[key] >= entities_kept and not expired[key] then find_expired(key, prefix) end
+  if indexed[key] >= entities_kept then return false end
+  indexed[key] = indexed[key] + 1
+  return true
+end
+
 local function decide(i)
   local tokens = ARGV[5 * i - 3]
   local header = call('HMGET', KEYS[3 * i - 2],
@@ -46,6 +79,7 @@ local function decide(i)
   if token == string.sub(tokens, -16) then return OK end
   if header[3] and tonumber(header[3]) > epoch then return OUTDATED end
   if token ~= string.sub(tokens, 1, -17) then return STALE end
+  if token == '' and not has_room(i) then return FULL end
   call('STRLEN', KEYS[3 * i - 1]) -- raises now, not half-way, if the key is not ours
   if header[4] == layouts[commits[i][3]][3] then
     problem = plan_next(i, tonumber(header[2]), tonumber(header[5]), tonumber(header[6]))
@@ -93,6 +127,13 @@ local function write_state(i)
     call('EXPIRE', ring_key, ttl_seconds)
     call('EXPIRE', snapshot_key, ttl_seconds)
   end
+end
+
+-- In the header, so that they live exactly as long as the entity.
+local function write_waiting(i)
+  local header_key, waiting = KEYS[3 * i - 2], ARGV[commits[i][10]]
+  if waiting == '' then return call('HDEL', header_key, 'waiting') end
+  call('HSET', header_key, 'waiting', waiting)
 end
 
 local function write_alerts(i, last)
@@ -151,13 +192,38 @@ local function write_incidents(i)
 end
 
 local function write_deadline(i)
-  local key, silent_at_ms = unpack(commits[i][8])
+  local key, silent_at_ms = commits[i][8], commits[i][9]
   local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
   if silent_at_ms > 0 then return call('ZADD', KEYS[key], silent_at_ms, entity) end
   call('ZREM', KEYS[key], entity)
 end
 
-local outcomes, last = {}, {}
+-- Those to go first: one of them may be new again in this very call.
+local function write_indexes()
+  for key, names in pairs(expired) do
+    if names[1] then call('ZREM', KEYS[key], unpack(names)) end
+  end
+  local time = call('TIME') -- one clock for all replicas
+  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  for i, commit in ipairs(commits) do
+    if is_renewed[i] then
+      local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
+      call('ZADD', KEYS[commit[8] + 1], now_ms, entity)
+    end
+  end
+end
+
+local function write_tallies(scored)
+  for number, tally in ipairs(tallies) do
+    local key, model = unpack(tally)
+    if scored[number] then
+      call('HINCRBY', KEYS[key], model, scored[number])
+      call('EXPIRE', KEYS[key], TALLY_TTL_SECONDS)
+    end
+  end
+end
+
+local outcomes, last, scored = {}, {}, {}
 for i, commit in ipairs(commits) do
   local outcome, problem = decide(i)
   if problem then return redis.error_reply('GWINVALID commit ' .. i .. ': ' .. problem) end
@@ -170,8 +236,13 @@ for i, commit in ipairs(commits) do
     write_rows(i)
     write_state(i)
     if commit[5] > 0 then last[commit[5]] = write_alerts(i, last[commit[5]]) end
-    write_incidents(i)
+    if commit[7] then write_incidents(i) end
     write_deadline(i)
+    if commit[10] > 0 then write_waiting(i) end
+    local tally = commit[11]
+    if tally > 0 then scored[tally] = (scored[tally] or 0) + commit[12] end
   end
 end
+write_indexes()
+write_tallies(scored)
 return outcomes

@@ -1,22 +1,9 @@
-"""A commit: one atomic change of an entity, and its form on the wire to commit.lua."""
+"""A commit: one atomic change of an entity."""
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
-
-import msgspec
-
-from service.stream.keys import (
-    alert_count_key,
-    alert_stream_key,
-    entity_keys,
-    incident_index_key,
-    incident_keys,
-    shard_of,
-    silence_key,
-)
 
 TOKEN_BYTES: Final = 16
 MAX_RING_BYTES: Final = 64 * 2**20
@@ -75,14 +62,18 @@ class Commit:
     entity: str
     expected_token: bytes  # b"": this entity was never committed
     new_token: bytes  # 16 random bytes, drawn once per change: a repeat carries the same
-    seq: int  # of the last row after this commit; the first row ever is 1
-    rows: bytes
+    seq: int  # of the last row after this commit; the first row ever is 1, before it 0
+    rows: bytes  # none: only what is beside them changes
     row_count: int
     layout: Layout
     snapshot: bytes | None  # bound to `seq`
     alerts: tuple[bytes, ...] = ()
     incidents: tuple[IncidentPart, ...] = ()
     silent_at_ms: int = 0  # by our clock, if no point comes; 0: it is not waited for
+    waiting: bytes | None = None  # points that wait for earlier ones; None: as they are; b"": none
+    model: str = ""  # bundle name/version, for the tally
+    scored: int = 0  # points it scored in these rows
+    day: int = 0  # of the last of them, counted from 1970 in UTC
 
     def __post_init__(self) -> None:
         if len(self.new_token) != TOKEN_BYTES or self.new_token == self.expected_token:
@@ -94,8 +85,13 @@ class Commit:
                 f"expected {self.row_count} rows of {self.layout.row_bytes} bytes, "
                 f"came {len(self.rows)} bytes"
             )
-        if self.seq < max(1, self.row_count):
-            raise ValueError(f"expected seq >= {max(1, self.row_count)}, came {self.seq}")
+        if self.seq < self.row_count:
+            raise ValueError(f"expected seq >= {self.row_count}, came {self.seq}")
+        if self.scored and not (self.model and 0 < self.scored <= self.row_count):
+            raise ValueError(
+                f"expected a model and 0 to {self.row_count} scored points, "
+                f"came {self.scored} of {self.model!r}"
+            )
         if self.snapshot is None and not self.expected_token:
             raise ValueError(f"the first commit of {self.entity!r} needs a snapshot")
 
@@ -106,53 +102,4 @@ class Outcome(Enum):
     OK = 0
     STALE = 1  # somebody else committed: load, replay, try again
     OUTDATED = 2  # a newer configuration is in force: read it first
-
-
-def packed(
-    commits: Sequence[Commit], shards: int, *, options: tuple[int, ...]
-) -> tuple[list[bytes], list[bytes]]:
-    """Keys and arguments of commit.lua; indices count from 1, as Lua does.
-
-    `options` are the epoch, the seconds to live, the alerts kept, the incidents kept and their
-    seconds to live.
-    """
-    keys = [key for commit in commits for key in entity_keys(commit.entity, shards)]
-    alert_keys: dict[int, int] = {}
-    silence_keys: dict[int, int] = {}
-    layouts: dict[Layout, int] = {}
-    plan: list[tuple[object, ...]] = []
-    blobs: list[bytes] = []
-    for commit in commits:
-        shard = shard_of(commit.entity, shards)
-        if commit.alerts and shard not in alert_keys:
-            alert_keys[shard] = len(keys) + 1
-            keys += (alert_stream_key(shard), alert_count_key(shard))
-        if shard not in silence_keys:
-            silence_keys[shard] = len(keys) + 1
-            keys.append(silence_key(shard))
-        layout = layouts.setdefault(commit.layout, len(layouts) + 1)
-        lengths = [len(alert) for alert in commit.alerts]
-        has_snapshot = commit.snapshot is not None
-        at = alert_keys.get(shard, 0)
-        records = [_record(commit, part, shards, keys) for part in commit.incidents]
-        wait = (silence_keys[shard], commit.silent_at_ms)
-        row = (commit.seq, commit.row_count, layout, has_snapshot, at, lengths, records, wait)
-        plan.append(row)
-        blobs += (commit.expected_token + commit.new_token, commit.rows)
-        blobs += (commit.snapshot or b"", b"".join(commit.alerts))
-        blobs.append(b"".join(part.alert + part.state + part.rows for part in commit.incidents))
-    forms = [(layout.row_bytes, layout.capacity, layout.text) for layout in layouts]
-    return keys, [msgspec.msgpack.encode((*options, forms, plan)), *blobs]
-
-
-def _record(
-    commit: Commit, part: IncidentPart, shards: int, keys: list[bytes]
-) -> tuple[object, ...]:
-    """Where the keys of an incident are, its name, and how long its parts are."""
-    at = len(keys) + 1
-    keys += (
-        *incident_keys(commit.entity, part.incident, shards),
-        incident_index_key(shard_of(commit.entity, shards)),
-    )
-    lengths = (len(part.alert), len(part.state), len(part.rows))
-    return at, part.incident, part.opened_ms, *lengths
+    FULL = 3  # a new entity, and as many are kept as may be; nothing of it was written

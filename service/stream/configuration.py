@@ -1,4 +1,4 @@
-"""The configuration: which version of each bundle is in force, and which bundle scores whom.
+"""The configuration: versions in force, which bundle scores whom, and the policies.
 
 One document in Redis, replaced whole under an epoch that every replacement raises. Commits carry
 the epoch of the configuration they were made under, so that replicas agree.
@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from service.errors import BadInput, UnknownBundle
+from service.stream.policy import Policies, Policy
+from service.stream.policy_limits import MAX_ENTITIES, checked, checked_policy
 
 MAX_VERSIONS_BEFORE = 20
 MAX_PATTERNS = 1_000
@@ -32,6 +34,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
     patterns: tuple[tuple[str, str], ...] = ()  # shell pattern of entities, bundle; first match
     entities: dict[str, str] = {}  # entity -> bundle
     shadows: dict[str, str] = {}  # bundle -> the version that scores silently beside it
+    policies: Policies = Policies()  # what opens and ends incidents, by entity
 
     def assigned(self, entity: str) -> str | None:
         """The bundle an operator chose for this entity: by its name, else by a pattern."""
@@ -96,6 +99,20 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
         for name in [name for _, name in patterns] + ([default] if default else []):
             self._active(name)
         return msgspec.structs.replace(self, patterns=patterns, default=default)
+
+    def with_policies(self, policies: Policies) -> "Configuration":
+        """With this document of policies. Raises BadInput."""
+        return msgspec.structs.replace(self, policies=checked(policies))
+
+    def with_policy_of(self, entity: str, policy: Policy | None) -> "Configuration":
+        """With this policy of one entity; None: what default and patterns say."""
+        entities = {one: own for one, own in self.policies.entities.items() if one != entity}
+        if policy is not None:
+            entities[entity] = checked_policy(policy)
+        if len(entities) > MAX_ENTITIES:
+            raise BadInput(f"expected at most {MAX_ENTITIES} entities; use a pattern")
+        policies = msgspec.structs.replace(self.policies, entities=entities)
+        return msgspec.structs.replace(self, policies=policies)
 
     def encode(self) -> bytes:
         """As Redis keeps it."""

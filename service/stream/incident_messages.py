@@ -2,9 +2,11 @@
 
 from typing import Literal, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from service.stream.messages import Alert
+from service.stream.policy import Policy
 
 Label = Literal["true", "false", "new_normal"]
 
@@ -36,12 +38,28 @@ class IncidentPage(Struct, frozen=True):
     next: str | None  # cursor of what follows, None at the end
 
 
+class Opening(Struct, frozen=True, array_like=True):
+    """Where the replay of an incident begins."""
+
+    state: bytes  # of the entity before the first row
+    policy: Policy  # that held when it opened
+
+    def encode(self) -> bytes:
+        """As the record keeps it."""
+        return msgspec.msgpack.encode(self)
+
+    @staticmethod
+    def decode(content: bytes) -> "Opening":
+        """The inverse of `encode`. Raises msgspec.MsgspecError."""
+        return msgspec.msgpack.decode(content, type=Opening)
+
+
 class IncidentRecord(NamedTuple):
     """All that is kept of an incident, as bytes."""
 
     incident: Incident
     layout: str  # of rows and state; "... ends": the last rows are not kept
-    state: bytes  # of the entity before the first row
+    opening: bytes
     rows: bytes
 
 

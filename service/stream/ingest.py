@@ -7,23 +7,26 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 import structlog
 
-from service.errors import BadPoints, GaugewatchError, StoreUnavailable
+from service.errors import GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
-from service.stream.batcher import Batcher, Requests
+from service.stream.batcher import Batcher
+from service.stream.caretaker import Caretaker, Ticked
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
-from service.stream.path import Attempted, PointPath
+from service.stream.path import Attempted, Batch, PointPath, Stage, wall_clock_ms
 from service.stream.recorder import Recorder
+from service.stream.requests import Requests, misfits, quiet_positions, spans
 from service.stream.serving import Serving
 from service.stream.sift import grouped, in_order
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.view import Viewer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+OnTold = Callable[[Sequence[Verdict], Sequence[bytes]], None]
 
 TICK_SECONDS = 1.0
 ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
@@ -39,6 +42,15 @@ class Limits:
     silence_periods: float = 0.0  # without a point, then it is told; 0: never
 
 
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of what happens here."""
+
+    on_stage: Stage | None = None  # a stage of the path, and its seconds; on any thread
+    on_told: OnTold | None = None  # verdicts that no request got, and alerts; on the event loop
+    recorder: Recorder | None = None
+
+
 class Ingest:
     """Scores and keeps points. `submit` and `entity` are for the event loop."""
 
@@ -48,22 +60,26 @@ class Ingest:
         models: Models,
         *,
         limits: Limits | None = None,
-        on_stage: Callable[[str, float], None] | None = None,
-        recorder: Recorder | None = None,
+        listeners: Listeners | None = None,
+        clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        limits = limits or Limits()
+        limits, listeners = limits or Limits(), listeners or Listeners()
         self._store = store
         self._models = models
         max_entities = max(limits.max_entities, MAX_ENTITIES_PER_CALL)
         self._lanes = Lanes(
             models, max_entities=max_entities, silence_periods=limits.silence_periods
         )
-        self._has_silence = limits.silence_periods > 0
         self._ticking: asyncio.Task[None] | None = None
-        self._path = PointPath(store, models, self._lanes, on_stage=on_stage)
+        self._path = PointPath(
+            store, models, self._lanes, on_stage=listeners.on_stage, clock_ms=clock_ms
+        )
+        self._caretaker = Caretaker(store, self._lanes, self._path)
         self._viewer = Viewer(store.twin())
-        self._recorder = recorder
+        self._recorder = listeners.recorder
         self._heard: list[tuple[str, Callable[[], None]]] = []  # by stage, for after the answers
+        self._told: list[tuple[list[Verdict], list[bytes]]] = []
+        self._on_told = listeners.on_told or (lambda _verdicts, _alerts: None)
         self._batcher = Batcher(
             self._process,
             rest=self._rest,
@@ -73,8 +89,7 @@ class Ingest:
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
-        if self._has_silence:
-            self._ticking = asyncio.create_task(self._tick_for_ever())
+        self._ticking = asyncio.create_task(self._tick_for_ever())
         return self
 
     async def __aexit__(
@@ -99,14 +114,14 @@ class Ingest:
         """Points waiting to be scored, or being scored."""
         return self._batcher.queued_points
 
-    async def submit(self, points: Sequence[Point]) -> list[Verdict]:
-        """One verdict per point, in order.
+    async def submit(self, points: Sequence[Point], *, is_backfill: bool = False) -> list[Verdict]:
+        """One verdict per point, in order. Nobody is alerted of a backfill.
 
         Raises BadPoints, BodyTooLarge, Overloaded, StoreUnavailable.
         """
         serving = self._models.serving
         serving.check(points)
-        return await self._batcher.submit(points, checked=serving)
+        return await self._batcher.submit(points, checked=serving, is_quiet=is_backfill)
 
     def shadow_report(self, name: str) -> ShadowReport | None:
         """What the shadow of a bundle found out, in this process."""
@@ -120,11 +135,30 @@ class Ingest:
 
     async def forget(self, name: str) -> None:
         """Delete an entity; its incidents stay. Raises UnknownEntity, StoreUnavailable."""
-        await self._batcher.run(lambda: self._path.forget(name))
+        await self._batcher.run(lambda: self._caretaker.forget(name))
+
+    async def accept(self, name: str) -> None:
+        """Make what an entity does now its normal. Raises UnknownEntity, StoreUnavailable."""
+        alerts = await self._batcher.run(lambda: self._caretaker.accept(self._models.serving, name))
+        self._on_told([], alerts)
 
     async def tick(self) -> int:
-        """Tell which entities fell silent; how many did. Raises StoreUnavailable."""
-        return await self._batcher.run(lambda: self._path.tick(self._models.serving))
+        """Score what waited long enough, tell who fell silent; how many did.
+
+        Raises StoreUnavailable.
+        """
+        ticked = await self._batcher.run(self._tick)
+        self._on_told([], ticked.alerts)
+        if (rest := self._rest()) is not None:
+            await self._batcher.run(rest)
+        return ticked.silent
+
+    def _tick(self) -> Ticked:
+        serving = self._models.serving
+        ticked = self._caretaker.tick(serving)
+        for done in ticked.flushed:
+            self._hear(serving, done)
+        return ticked
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -142,17 +176,18 @@ class Ingest:
         order = in_order([request.points for request in requests])
         answers: dict[int, Answer] = {}
         checked = [request.checked for request in requests]
+        quiet = quiet_positions(requests)
         for _ in range(ATTEMPTS):
             serving = self._models.serving
             self._store.commit_epoch = serving.epoch
-            answers |= _misfits(requests, checked, serving)
+            answers |= misfits(requests, checked, serving)
             waiting = [position for position in order if position not in answers]
             if not waiting:
                 break
-            self._score(serving, points, waiting, answers=answers)
+            self._score(serving, points, waiting, quiet=quiet, answers=answers)
         contended = StoreUnavailable("another replica keeps scoring this entity; send it again")
         answers |= {position: contended for position in order if position not in answers}
-        return [of_request([answers[i] for i in span]) for span in _spans(requests)]
+        return [of_request([answers[i] for i in span]) for span in spans(requests)]
 
     def _score(
         self,
@@ -160,6 +195,7 @@ class Ingest:
         points: Sequence[Point],
         waiting: Sequence[int],
         *,
+        quiet: frozenset[int],
         answers: dict[int, Answer],
     ) -> None:
         """Answer what is committed, or cannot be; what was stale keeps waiting."""
@@ -168,7 +204,8 @@ class Ingest:
             lane = self._lanes.of(serving.folds[name])
             if away is None:
                 try:
-                    done = self._path.attempt(lane, points, positions, answers=answers)
+                    batch = Batch(serving, lane, points, positions, quiet)
+                    done = self._path.attempt(batch, answers=answers)
                     self._hear(serving, done)
                     continue
                 except Exception as error:
@@ -180,7 +217,9 @@ class Ingest:
             answers |= {i: away for group in positions.values() for i in group}
 
     def _hear(self, serving: Serving, done: Attempted) -> None:
-        """Remember what shadows are to score and what is to be recorded."""
+        """Remember who is to hear of it: shadows, the recorder, and who counts."""
+        if done.released or done.alerts:
+            self._told.append((done.released, done.alerts))
         name = done.lane.fold.bundle.manifest.name
         if (shadow := self._lanes.shadow_of(serving, name)) is not None:
             self._heard.append(("shadow", partial(shadow.score, done.arrived, done.rows)))
@@ -188,7 +227,10 @@ class Ingest:
             self._heard.append(("record", partial(self._recorder.record, done)))
 
     def _rest(self) -> Callable[[], None] | None:
-        """What is done after the answers are out."""
+        """What is done after the answers are out; called on the event loop."""
+        told, self._told = self._told, []
+        for verdicts, alerts in told:
+            self._on_told(verdicts, alerts)
         heard, self._heard = self._heard, []
         return partial(self._tell, heard) if heard else None
 
@@ -196,25 +238,3 @@ class Ingest:
         for stage, run in heard:
             with self._path.stage(stage):
                 run()
-
-
-def _misfits(
-    requests: Requests, checked: list[Serving], serving: Serving
-) -> dict[int, GaugewatchError]:
-    """Answers to requests that fit the bundles of before, and not those of now."""
-    answers: dict[int, GaugewatchError] = {}
-    for number, span in enumerate(_spans(requests)):
-        if checked[number] is serving:
-            continue
-        checked[number] = serving
-        try:
-            serving.check(requests[number].points)
-        except BadPoints as error:
-            answers |= dict.fromkeys(span, error)
-    return answers
-
-
-def _spans(requests: Requests) -> list[range]:
-    """Positions of the points of each request."""
-    ends = np.cumsum([len(request.points) for request in requests]).tolist()
-    return [range(*span) for span in zip([0, *ends[:-1]], ends, strict=True)]

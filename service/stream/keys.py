@@ -48,3 +48,13 @@ def incident_index_key(shard: int) -> bytes:
 def silence_key(shard: int) -> bytes:
     """Entities of a shard, by the time at which they are silent if no point comes."""
     return b"gw:{%d}:silence" % shard
+
+
+def entity_index_key(shard: int) -> bytes:
+    """Entities of a shard, by the time at which their keys were last made or renewed."""
+    return b"gw:{%d}:entities" % shard
+
+
+def scored_key(shard: int, day: int) -> bytes:
+    """How many points of a shard each model scored; `day` counts from 1970, in UTC."""
+    return b"gw:{%d}:scored:%d" % (shard, day)

@@ -3,7 +3,7 @@
 -- KEYS     header, ring, snapshot of each entity
 -- ARGV[1]  how many of the last rows to add, beside those since the snapshot
 -- Reply per entity: nothing, or {token, seq, epoch, layout, snapshot_seq, snapshot, rows since the
--- snapshot, last rows}.
+-- snapshot, last rows, waiting points}.
 
 local function last_rows(ring_key, wanted, header)
   local seq, base, row_bytes, capacity = header.seq, header.base, header.row_bytes, header.capacity
@@ -18,13 +18,14 @@ end
 
 local function entity(header_key, ring_key, snapshot_key)
   local field = redis.call('HMGET', header_key, 'token', 'seq', 'epoch', 'layout', 'snapshot_seq',
-    'base')
+    'base', 'waiting')
   if not field[1] then return false end
   local row_bytes, capacity = string.match(field[4], '^(%d+):(%d+):')
   local header = {
     seq = tonumber(field[2]), base = tonumber(field[6]), row_bytes = tonumber(row_bytes),
     capacity = tonumber(capacity),
   }
+  field[9] = field[7] or ''
   field[6] = redis.call('GET', snapshot_key) or ''
   field[7] = last_rows(ring_key, header.seq - tonumber(field[5]), header)
   field[8] = last_rows(ring_key, tonumber(ARGV[1]), header)

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 StatusName = Literal[
-    "scored", "calibrating", "warming", "duplicate", "conflict", "late", "rejected"
+    "scored", "calibrating", "warming", "held", "duplicate", "conflict", "late", "rejected"
 ]
 AlertKind = Literal["opened", "updated", "resolved"]
 AlertReason = Literal[
@@ -53,7 +53,7 @@ class Verdict(Struct, frozen=True, omit_defaults=True, gc=False):
     have: int | UnsetType = UNSET  # while warming: points seen ...
     need: int | UnsetType = UNSET  # ... of so many
     missing: list[str] | UnsetType = UNSET  # dimensions that had no value
-    reason: str | UnsetType = UNSET  # code, for late, conflict and rejected
+    reason: str | UnsetType = UNSET  # code, for held, late, conflict and rejected
 
 
 class Alert(Struct, frozen=True):

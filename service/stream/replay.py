@@ -11,10 +11,11 @@ from numpy.lib.npyio import NpzFile
 
 from service.errors import BadInput
 from service.scoring.fold import Fold, Points
-from service.stream.incident_messages import Incident, IncidentRecord
+from service.stream.incident_messages import Incident, IncidentRecord, Opening
 from service.stream.rows import Rows, pack, row_dtype
+from service.stream.ruling import Ruling
 
-FORMAT = 1
+FORMAT = 2
 COMPARED = ("surprisal", "score", "severity", "is_anomaly", "transition", "status", "causes")
 
 
@@ -24,7 +25,7 @@ class IncidentFile:
 
     incident: Incident
     digest: str  # of the bundle that scored it
-    state: bytes  # of the entity before the first row
+    opening: Opening
     rows: bytes
     is_whole: bool  # False: its last rows were not kept
 
@@ -60,7 +61,7 @@ def packed_file(record: IncidentRecord) -> bytes:
         format=np.array(FORMAT),
         incident=np.frombuffer(msgspec.json.encode(record.incident), np.uint8),
         digest=np.array(digest),
-        state=np.frombuffer(record.state, np.uint8),
+        opening=np.frombuffer(record.opening, np.uint8),
         rows=np.frombuffer(record.rows, np.uint8),
         is_whole=np.array(end == ""),
     )
@@ -77,7 +78,7 @@ def read_file(path: Path) -> IncidentFile:
         return IncidentFile(
             incident=msgspec.json.decode(found["incident"].tobytes(), type=Incident),
             digest=str(found["digest"]),
-            state=found["state"].tobytes(),
+            opening=Opening.decode(found["opening"].tobytes()),
             rows=found["rows"].tobytes(),
             is_whole=bool(found["is_whole"]),
         )
@@ -86,18 +87,23 @@ def read_file(path: Path) -> IncidentFile:
 
 
 def replay(file: IncidentFile, fold: Fold) -> Replayed:
-    """Score its rows again. Raises BadInput if another bundle scored it."""
+    """Score its rows again, under the policy that held when it opened.
+
+    Raises BadInput if another bundle scored it.
+    """
     if fold.bundle.manifest.digest != file.digest:
         raise BadInput(f"expected the bundle with digest {file.digest}, came {fold.bundle.title}")
     dtype = row_dtype(fold)
-    if len(file.state) != fold.state_dtype.itemsize or len(file.rows) % dtype.itemsize:
+    if len(file.opening.state) != fold.state_dtype.itemsize or len(file.rows) % dtype.itemsize:
         raise BadInput("expected state and rows of this release's form, came another")
     kept = np.frombuffer(file.rows, dtype)
     index = np.array([fold.bundle.entity_indices.get(file.incident.entity, 0)])
-    states, again = fold.decode(file.state), np.zeros(len(kept), dtype)
+    states, again = fold.decode(file.opening.state), np.zeros(len(kept), dtype)
+    ruling = Ruling([file.opening.policy], fold.bundle.manifest.dimensions, np.zeros(1, bool))
     for row in range(len(kept)):
         one = kept[row : row + 1]
         points = Points(index, one["timestamp_ms"], one["values"])
-        states, verdicts = fold.step(states, points)
+        rules = ruling.rules(np.zeros(1, np.int64), points.timestamps_ms)
+        states, verdicts = fold.step(states, points, rules=rules)
         pack(again[row : row + 1], points, verdicts, fold=fold)
     return Replayed(kept, again)

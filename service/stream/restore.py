@@ -36,12 +36,12 @@ def restore(lane: Lane, store: Store, entities: Sequence[str], *, lane_of: LaneO
         else:
             _start(lane, entity, stored)
     for (entity, stored), state in zip(ours, _replayed(lane, ours), strict=True):
-        newest_ms = int(state["entity"]["timestamp_ms"])
-        lane.arena.put(entity, state, Held(-1, stored.token, stored.seq, newest_ms))
+        newest_ms = int(state["entity"]["timestamp_ms"]) if stored.seq else -1
+        held = Held(-1, stored.token, stored.seq, newest_ms, waiting=stored.waiting)
+        lane.arena.put(entity, state, held)
     for layout, names in others.items():
         _take_over(lane, lane_of(layout), store, names)
-    held = [lane.arena.get(entity) for entity in entities]
-    return [one for one in held if one is not None]
+    return [one for entity in entities if (one := lane.arena.get(entity)) is not None]
 
 
 def _is_whole(lane: Lane, stored: Stored) -> bool:
@@ -62,8 +62,8 @@ def _start(lane: Lane, entity: str, stored: Stored | None) -> None:
     if stored is not None:
         log.warning("state started again", entity=entity, layout=stored.layout.digest)
         newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
-        held.token, held.seq = stored.token, stored.seq
-        if len(newest) >= TIMESTAMP.itemsize:
+        held.token, held.seq, held.waiting = stored.token, stored.seq, stored.waiting
+        if stored.seq and len(newest) >= TIMESTAMP.itemsize:
             held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
         held.needs_snapshot = True
     lane.arena.put(entity, state[0], held)
@@ -81,7 +81,7 @@ def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
     for time, members in lockstep(counts):
         rows = packed[starts[members] + time]
         points = Points(index[members], rows["timestamp_ms"], rows["values"])
-        decided = Decided(rows["is_flagged"], rows["score"], rows["severity"])
+        decided = Decided(rows["is_flagged"], rows["score"], rows["severity"], rows["transition"])
         states[members], _ = lane.fold.step(states[members], points, decided)
     return states
 
@@ -105,8 +105,9 @@ def _take_over(lane: Lane, old: Lane | None, store: Store, entities: Sequence[st
         for (entity, _), state, own in zip(whole, states, rows, strict=True)
     ]
     for (entity, stored), carried in zip(whole, carry_over(old, lane, leaving), strict=True):
-        newest_ms = int(carried.state["entity"]["timestamp_ms"])
+        newest_ms = int(carried.state["entity"]["timestamp_ms"]) if stored.seq else -1
         held = Held(-1, stored.token, stored.seq, newest_ms, needs_snapshot=True)
+        held.waiting = stored.waiting
         held.rows = carried.rows.tobytes()
         lane.arena.put(entity, carried.state, held)
     log.info("entities taken over", bundle=lane.fold.bundle.title, entities=len(whole))

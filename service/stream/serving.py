@@ -7,6 +7,7 @@ from service.errors import BadPoints, BundleInvalid, UnknownBundle
 from service.scoring.fold import Fold
 from service.stream.configuration import Configuration
 from service.stream.messages import Point
+from service.stream.policy import Policies
 
 MAX_ERRORS_LISTED = 100
 
@@ -40,6 +41,11 @@ class Serving:
         self._by_entity: dict[str, str] = {}
         for name, fold in folds.items():
             self._claim(name, fold.bundle.manifest.entities)
+
+    @property
+    def policies(self) -> Policies:
+        """What operators want to hear of."""
+        return self.configuration.policies
 
     def bundle_of(self, entity: str) -> str | None:
         """Name of the bundle that scores `entity`, if any does."""

@@ -6,7 +6,9 @@ import msgspec
 import numpy as np
 
 from service.stream.commit import IncidentPart
+from service.stream.incident_messages import Opening
 from service.stream.messages import Alert, AlertKind, AlertReason
+from service.stream.policy import Policy
 from service.stream.reader import incident_id
 
 SILENCE_MARK: Final = "~silence"
@@ -33,11 +35,23 @@ def fallen_silent(
     last_ms, incident = int(before["entity"]["timestamp_ms"]), before["entity"]["incident"]
     now_ms, opened_ms = last_ms + silence_ms, int(incident["opened_ms"])
     told = _Told(silence_id(entity, last_ms), entity, last_ms, now_ms, model)
-    opened = told.part("opened", "no_data", f"no point for {told.seconds:g} s", state=after)
+    opened = told.part(
+        "opened", "no_data", f"no point for {told.seconds:g} s", opening=Opening(after, Policy())
+    )
     if not incident["is_open"]:
         return (opened,)
     ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)
     return ended.part("resolved", "silence", "no more points"), opened
+
+
+def accepted(entity: str, before: np.void, *, model: str) -> tuple[IncidentPart, ...]:
+    """What is told when a person calls the present normal: an open incident ends."""
+    incident, now_ms = before["entity"]["incident"], int(before["entity"]["timestamp_ms"])
+    if not incident["is_open"]:
+        return ()
+    opened_ms = int(incident["opened_ms"])
+    ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)
+    return (ended.part("resolved", "new_normal", "a person says that this is normal"),)
 
 
 class _Told(NamedTuple):
@@ -55,7 +69,7 @@ class _Told(NamedTuple):
         return (self.now_ms - self.opened_ms) / 1000
 
     def part(
-        self, kind: AlertKind, reason: AlertReason, words: str, *, state: bytes = b""
+        self, kind: AlertKind, reason: AlertReason, words: str, *, opening: Opening | None = None
     ) -> IncidentPart:
         """The alert, and what it adds to the record of its incident."""
         alert = Alert(
@@ -77,4 +91,5 @@ class _Told(NamedTuple):
             summary=f"{self.entity} {kind}: {words}",
         )
         content = msgspec.json.encode(alert)
+        state = b"" if opening is None else opening.encode()
         return IncidentPart(self.name, self.opened_ms, content, state, b"")

@@ -4,26 +4,28 @@ Owns committing, loading, expiry and the check at start. Knows bytes only: what 
 a snapshot means is the business of the fold.
 """
 
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisGone, ResponseError, TimeoutError as RedisSlow
-from redis.retry import Retry
 
-from service.errors import StoreMisconfigured, StoreUnavailable
-from service.stream.commit import Commit, Layout, Outcome, packed
+from service.errors import StoreMisconfigured
+from service.stream.call import packed
+from service.stream.commit import Commit, Layout, Outcome
+from service.stream.connection import Connection
 from service.stream.keys import CONFIGURATION_KEY, EPOCH_KEY, SHARDS_KEY, entity_keys
+from service.stream.roster import EntityPage, entity_count, entity_page, forget
+from service.stream.safety import Durability, refuse_unsafe
+from service.stream.tallies import scored_on
 
 Answer = TypeVar("Answer")
 
 MAX_ENTITIES_PER_CALL: Final = 512  # a script holds up everybody else while it runs
-_SAFE_FSYNC: Final = {"always": ("always",), "everysec": ("always", "everysec")}
 _SCRIPTS: Final = Path(__file__).parent
 
 
@@ -38,6 +40,7 @@ class Stored:
     snapshot_seq: int
     snapshot: bytes
     rows: bytes  # snapshot_seq + 1 .. seq
+    waiting: bytes = b""  # points that wait for earlier ones
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,25 @@ class StoreOptions:
     """How the store talks to Redis and how long it keeps things."""
 
     shards: int = 8
-    durability: Literal["always", "everysec"] = "always"
+    durability: Durability = "always"
     ttl_seconds: int = 7 * 86_400
     alerts_kept: int = 10_000  # per shard, at least
     incidents_kept: int = 2_000  # per shard
     incident_ttl_seconds: int = 90 * 86_400
+    entities_kept: int = 1_000_000  # each shard keeps its part of them, rounded up
     connect_timeout_seconds: float = 0.25
     command_timeout_seconds: float = 0.25
     budget_seconds: float = 1.0
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """As commit.lua takes them; what is kept is per shard."""
+        kept = (
+            self.incidents_kept,
+            self.incident_ttl_seconds,
+            ceil(self.entities_kept / self.shards),
+        )
+        return self.ttl_seconds, self.alerts_kept, *kept
 
 
 class Store:
@@ -62,14 +76,13 @@ class Store:
         self._url = url
         self.options = options or StoreOptions()
         self.commit_epoch = epoch  # the configuration this process works by; commits carry it
-        self._client = Redis.from_url(
+        connection = Connection(
             url,
-            protocol=2,
-            driver_info=None,  # saves a round trip at connection
-            retry=Retry(NoBackoff(), 0),  # redis-py would repeat writes by itself
-            socket_timeout=self.options.command_timeout_seconds,
-            socket_connect_timeout=self.options.connect_timeout_seconds,
+            connect_seconds=self.options.connect_timeout_seconds,
+            command_seconds=self.options.command_timeout_seconds,
+            budget_seconds=self.options.budget_seconds,
         )
+        self._client, self._call = connection.client, connection.ask
         self._commit_script = self._client.register_script((_SCRIPTS / "commit.lua").read_bytes())
         self._configure_script = self._client.register_script(
             (_SCRIPTS / "configure.lua").read_bytes()
@@ -86,17 +99,7 @@ class Store:
 
     def check(self) -> None:
         """Refuse a Redis that would lose what we promise; claim one that is new."""
-        names = ("maxmemory-policy", "appendonly", "appendfsync")
-        config = self._call(lambda: self._client.config_get(*names))
-        durability = self.options.durability
-        for name, good in zip(
-            names, (("noeviction",), ("yes",), _SAFE_FSYNC[durability]), strict=True
-        ):
-            if config.get(name) not in good:
-                raise StoreMisconfigured(
-                    f"durability {durability!r} expects Redis with {name} {' or '.join(good)}, "
-                    f"came {config.get(name)}; fix: CONFIG SET {name} {good[0]}, or in redis.conf"
-                )
+        self.ask(lambda redis: refuse_unsafe(redis, self.options.durability))
         self._call(lambda: self._client.set(EPOCH_KEY, 1, nx=True))
         self._call(lambda: self._client.set(SHARDS_KEY, self.options.shards, nx=True))
         shards = int(self._call(lambda: self._client.get(SHARDS_KEY)))
@@ -128,8 +131,7 @@ class Store:
             return []
         _refuse_too_many([commit.entity for commit in commits])
         options = self.options
-        limits = (options.ttl_seconds, options.alerts_kept, options.incidents_kept)
-        numbers = (self.commit_epoch, *limits, options.incident_ttl_seconds)
+        numbers = (self.commit_epoch, *options.limits)
         keys, args = packed(commits, options.shards, options=numbers)
         codes = self._call(lambda: self._commit_script(keys=keys, args=args))
         return [Outcome(code) for code in codes]
@@ -142,11 +144,25 @@ class Store:
         """What is kept, and the last rows, oldest first: as many as asked for and kept."""
         return self._read(entities, last_rows=count)
 
-    def delete(self, entities: Iterable[str]) -> None:
+    def delete(self, entities: Sequence[str]) -> None:
         """Forget entities; their alerts stay in the log."""
-        keys = [key for entity in entities for key in entity_keys(entity, self.options.shards)]
-        if keys:
-            self._call(lambda: self._client.unlink(*keys))
+        self.ask(lambda redis: forget(redis, self.options.shards, entities))
+
+    def entities(self, after: str | None, limit: int) -> EntityPage:
+        """Names of those that are kept, behind the `next` of the page before. Raises BadCursor."""
+        shards = self.options.shards
+        return self.ask(lambda redis: entity_page(redis, shards, after=after, limit=limit))
+
+    def entity_count(self) -> int:
+        """How many are kept; some of them may have expired since."""
+        return self.ask(lambda redis: entity_count(redis, self.options.shards))
+
+    def scored(self, days: range) -> dict[str, int]:
+        """Points each model scored on those days, counted from 1970 in UTC."""
+        shards, counts = self.options.shards, Counter[str]()
+        for day in days:
+            counts += self.ask(partial(scored_on, shards=shards, day=day))
+        return dict(counts)
 
     def ask(self, action: Callable[[Redis], Answer]) -> Answer:
         """What Redis answers to something else, within the budget."""
@@ -163,24 +179,6 @@ class Store:
         replies = self._call(lambda: self._load_script(keys=keys, args=[last_rows]))
         return [reply and _stored(reply) for reply in replies]
 
-    def _call(self, action: Callable[[], Any]) -> Any:
-        """Run one command within the budget; an unknown outcome is sent again, token and all."""
-        options = self.options
-        attempt_seconds = options.connect_timeout_seconds + options.command_timeout_seconds
-        last_start = time.monotonic() + options.budget_seconds - attempt_seconds
-        while True:
-            try:
-                return action()
-            except (RedisGone, RedisSlow) as error:
-                pause_seconds = random.uniform(0.01, 0.05)
-                if time.monotonic() + pause_seconds > last_start:
-                    raise StoreUnavailable(f"Redis did not answer in time: {error}") from error
-                time.sleep(pause_seconds)
-            except ResponseError as error:
-                if str(error).startswith("GWINVALID"):
-                    raise ValueError(f"a commit that cannot be: {error}") from error
-                raise StoreUnavailable(f"Redis refused: {error}") from error
-
 
 def _refuse_too_many(entities: Sequence[str]) -> None:
     if len(entities) > MAX_ENTITIES_PER_CALL or len(set(entities)) < len(entities):
@@ -191,6 +189,6 @@ def _refuse_too_many(entities: Sequence[str]) -> None:
 
 
 def _stored(reply: list[Any]) -> tuple[Stored, bytes]:
-    token, seq, epoch, text, snapshot_seq, snapshot, rows, last = reply
-    layout = Layout.parsed(text.decode())
-    return Stored(token, int(seq), int(epoch), layout, int(snapshot_seq), snapshot, rows), last
+    token, seq, epoch, text, snapshot_seq, snapshot, rows, last, waiting = reply
+    numbers = int(seq), int(epoch), Layout.parsed(text.decode()), int(snapshot_seq)
+    return Stored(token, *numbers, snapshot, rows, waiting), last

@@ -67,6 +67,7 @@ def _rebuilt(lane: Lane, entities: Sequence[str], windows: Sequence[Rows]) -> St
     for time, members in lockstep(counts):
         rows = packed[starts[members] + time]
         points = Points(index[members], rows["timestamp_ms"], rows["values"])
-        calm = Decided(np.zeros(len(members), bool), rows["score"], rows["severity"])
+        nothing = np.zeros(len(members), np.uint8)
+        calm = Decided(nothing > 0, rows["score"], rows["severity"], nothing)
         states[members], _ = lane.fold.step(states[members], points, calm)
     return states

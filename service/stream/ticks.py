@@ -1,22 +1,21 @@
-"""Ticks: deadlines that pass without a point.
+"""Ticks: what happens to an entity without a point.
 
-Every commit leaves a deadline in Redis. What passes it is told once, by whichever replica sees it
-first: an open incident ends, and one of silence opens, which the next point resolves. The change is
-a commit like any other, without rows.
+Every commit leaves a deadline in Redis. What waits then is scored; of what is silent then, that is
+told once, by whichever replica sees it first: an open incident ends, and one of silence opens,
+which the next point resolves. Such a change is a commit like any other, without rows.
 """
 
-import secrets
 from collections.abc import Sequence
 
-import numpy as np
 from redis import Redis
 
 from service.scoring.fold import States
 from service.stream.arena import Held
-from service.stream.commit import TOKEN_BYTES, Commit
+from service.stream.commit import Commit
+from service.stream.drafts import draft_without_rows
 from service.stream.keys import shard_of, silence_key
 from service.stream.lane import Lane
-from service.stream.silence import fallen_silent
+from service.stream.silence import accepted, fallen_silent
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
 MAX_DUE_PER_SHARD = 64  # told at once; the others a moment later
@@ -56,26 +55,23 @@ def fall_silent(
     """States of entities after they fell silent, and the commits that say so."""
     before = lane.arena.states(held)
     after = lane.fold.fall_silent(before)
-    return after, [_commit(lane, *one) for one in zip(entities, held, before, after, strict=True)]
+    title, silence_ms = lane.reader.title, lane.silence_ms
+    commits = []
+    for number, (entity, one) in enumerate(zip(entities, held, strict=True)):
+        snapshot = after[number].tobytes()
+        told = fallen_silent(entity, before[number], snapshot, silence_ms=silence_ms, model=title)
+        commits.append(draft_without_rows(lane, entity, one, snapshot=snapshot, told=told))
+    return after, commits
 
 
-def _commit(lane: Lane, entity: str, held: Held, before: np.void, after: np.void) -> Commit:
-    told = fallen_silent(
-        entity,
-        before,
-        after.tobytes(),
-        silence_ms=lane.silence_ms,
-        model=lane.reader.title,
+def accept(lane: Lane, entity: str, held: Held, *, now_ms: int) -> tuple[States, Commit]:
+    """The state (1,) of an entity after a person called its present normal, and the commit."""
+    before = lane.arena.states([held])
+    after = lane.fold.accept(before)
+    told = accepted(entity, before[0], model=lane.reader.title)
+    wait_ms = 0 if held.waiting else lane.silence_ms
+    due_ms = now_ms + wait_ms if held.waiting or lane.silence_ms else 0
+    commit = draft_without_rows(
+        lane, entity, held, snapshot=after.tobytes(), told=told, due_ms=due_ms
     )
-    return Commit(
-        entity=entity,
-        expected_token=held.token,
-        new_token=secrets.token_bytes(TOKEN_BYTES),
-        seq=held.seq,
-        rows=held.rows,
-        row_count=len(held.rows) // lane.layout.row_bytes,
-        layout=lane.layout,
-        snapshot=after.tobytes(),
-        alerts=tuple(part.alert for part in told),
-        incidents=told,
-    )
+    return after, commit

@@ -13,25 +13,30 @@ from starlette.middleware import Middleware
 
 from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
-from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
-from service.stream.embedded import EmbeddedValkey
 from service.stream.incidents import Incidents
-from service.stream.ingest import Ingest, Limits
+from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models
-from service.stream.recorder import Pace, Recorder
-from service.stream.recording import Recording
+from service.stream.promise import Promise
 from service.stream.rollout import Rollout
-from service.stream.store import Store, StoreOptions
+from service.stream.store import Store
 from service.web.auth import Gate
 from service.web.body import Bodies
 from service.web.cutoff import CutOff
-from service.web.metrics import Metrics
 from service.web.openapi import describe
+from service.web.parts import (
+    embedded_url,
+    feed_of,
+    limits_of,
+    metrics_of,
+    models_of,
+    observed_of,
+    recorder_of,
+    store_of,
+)
 from service.web.problems import HANDLERS
 from service.web.readiness import Readiness
 from service.web.routes import add_routes
-from service.web.scoreboard import Scoreboard
 from service.web.services import Services
 from service.web.timing import RequestTimes
 
@@ -77,36 +82,22 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
 
 async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     """Start the parts from the bottom up; the stack ends them from the top down."""
-    models = await asyncio.to_thread(
-        partial(Models, default=settings.default_bundle, budget=settings.false_alarm_budget),
-        settings.bundles,
-    )
-    url = settings.redis_url or await _embedded_url(settings, stack)
-    store, probe = _store(url, settings, stack), _store(url, settings, stack)
-    rollout = Rollout(_store(url, settings, stack), models)
+    models = await asyncio.to_thread(models_of, settings)
+    url = settings.redis_url or await embedded_url(settings, stack)
+    store, probe = store_of(url, settings, stack), store_of(url, settings, stack)
+    rollout = Rollout(store_of(url, settings, stack), models)
     await _agreed(store, rollout)
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
-    metrics = _metrics(settings, models)
-    recorder = await _recorder(settings, stack, metrics)
-    ingest = await stack.enter_async_context(
-        Ingest(
-            store,
-            models,
-            limits=_limits(settings),
-            on_stage=metrics.observe_stage,
-            recorder=recorder,
-        )
-    )
-    feed = await stack.enter_async_context(
-        AlertFeed(
-            url,
-            settings.shards,
-            queue_size=settings.subscriber_queue,
-            max_subscribers=settings.max_subscribers,
-        )
-    )
+    metrics = metrics_of(settings, models)
+    recorder = await recorder_of(settings, stack, metrics)
+    listeners = Listeners(metrics.observe_stage, metrics.count_told, recorder)
+    ingest = Ingest(store, models, limits=limits_of(settings), listeners=listeners)
+    await stack.enter_async_context(ingest)
+    feed = await stack.enter_async_context(feed_of(url, settings))
+    incidents = Incidents(store_of(url, settings, stack))
+    promise = Promise(store_of(url, settings, stack))
     desk = Desk("incidents")
-    stack.callback(desk.close)
+    stack.callback(desk.close)  # before the stores it reads
     services = Services(
         settings=settings,
         models=models,
@@ -116,13 +107,24 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         metrics=metrics,
         bodies=Bodies(settings),
         readiness=Readiness(probe, feed, rollout),
-        incidents=Incidents(_store(url, settings, stack)),
+        incidents=incidents,
+        promise=promise,
         desk=desk,
     )
+    await _shown(services, stack)
+    return services
+
+
+async def _shown(services: Services, stack: AsyncExitStack) -> None:
+    """On the page of metrics: what the parts say of themselves, and what came of the promise."""
+    metrics, ingest = services.metrics, services.ingest
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
     metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
-    return services
+    observed = observed_of(services.promise, services.models, services.desk)
+    metrics.watch_families(observed.families)
+    await observed.refresh()
+    stack.push_async_callback(_stopped, asyncio.create_task(observed.follow()))
 
 
 async def _agreed(store: Store, rollout: Rollout) -> None:
@@ -138,63 +140,6 @@ async def _agreed(store: Store, rollout: Rollout) -> None:
             await asyncio.sleep(0.2)
         else:
             return
-
-
-async def _embedded_url(settings: Settings, stack: AsyncExitStack) -> str:
-    valkey = EmbeddedValkey(settings.data_directory / "valkey", durability=settings.durability)
-    stack.push_async_callback(asyncio.to_thread, valkey.stop)
-    await asyncio.to_thread(valkey.__enter__)
-    log.info("embedded valkey started", directory=str(valkey.directory), pid=valkey.pid)
-    return valkey.url
-
-
-async def _recorder(settings: Settings, stack: AsyncExitStack, metrics: Metrics) -> Recorder | None:
-    """Running, if there is a folder to record into; it ends after the last point was scored."""
-    name, text = "recorded_points", "Points kept for training, or lost to it"
-    if settings.recording_directory is None:
-        metrics.watch_counts(name, text, "outcome", lambda: {"written": 0, "lost": 0})
-        return None
-    recording = Recording(settings.recording_directory, keep_days=settings.recording_days)
-    recorder = Recorder(recording, _pace(settings))
-    await asyncio.to_thread(recorder.start)
-    stack.push_async_callback(asyncio.to_thread, recorder.stop)
-    metrics.watch_counts(name, text, "outcome", lambda: recorder.counts)
-    log.info("recording", directory=str(settings.recording_directory))
-    return recorder
-
-
-def _store(url: str, settings: Settings, stack: AsyncExitStack) -> Store:
-    options = StoreOptions(
-        shards=settings.shards,
-        durability=settings.durability,
-        ttl_seconds=settings.entity_ttl_seconds,
-        alerts_kept=settings.alert_retention,
-        incidents_kept=settings.incident_retention,
-        incident_ttl_seconds=settings.incident_ttl_seconds,
-    )
-    store = Store(url, options)
-    stack.callback(store.close)
-    return store
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_queued_points=settings.max_queued_points,
-        max_entities=settings.max_entities,
-        silence_periods=settings.silence_periods,
-    )
-
-
-def _pace(settings: Settings) -> Pace:
-    points = settings.recording_points
-    return Pace(points, settings.recording_seconds, backlog=max(Pace.backlog, 2 * points))
-
-
-def _metrics(settings: Settings, models: Models) -> Metrics:
-    scoreboard = Scoreboard(shown=settings.metrics_entities, max_entities=settings.max_entities)
-    folds = models.serving.folds.values()
-    budgets = {fold.bundle.title: fold.budget for fold in folds}
-    return Metrics(budgets=budgets, scoreboard=scoreboard)
 
 
 def _titles(models: Models) -> list[str]:

@@ -35,6 +35,7 @@ ACCESS: Final = {
     "/livez": Access.OPEN,
     "/readyz": Access.OPEN,
     "/metrics": Access.KEY,
+    "/probe": Access.KEY,
     "/openapi.json": Access.KEY,
     "/v1/points": Access.KEY,
     "/v1/detect": Access.KEY,
@@ -50,6 +51,10 @@ ACCESS: Final = {
     "/v1/incidents/{incident:path}": Access.KEY,
     "/v1/incidents/{incident:path}/file": Access.KEY,
     "/v1/incidents/{incident:path}/note": Access.KEY,
+    "/v1/policies": Access.KEY,
+    "/v1/policies/effective": Access.KEY,
+    "/v1/policies/entities/{entity:path}": Access.KEY,
+    "/v1/promise": Access.KEY,
 }
 
 

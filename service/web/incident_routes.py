@@ -1,6 +1,7 @@
 """Routes of incidents: listed, looked at, acknowledged and labelled, taken home as one file."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Final, Literal
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from service.errors import (
     BadInput,
     NotAuthorised,
     StoreUnavailable,
+    UnknownBundle,
+    UnknownEntity,
     UnknownIncident,
 )
 from service.stream.incident_messages import Note, Wanted
@@ -83,7 +86,10 @@ async def incident_view(request: Request, incident: str) -> Response:
 
 
 async def note(request: Request, incident: str) -> Response:
-    """Acknowledge or label an incident; what is not said stays as it was."""
+    """Acknowledge or label an incident; what is not said stays as it was.
+
+    The label `new_normal` also ends it, if it is open, and the entity learns its normal again.
+    """
     services = services_of(request)
     check_parameters(request.query_params)
     body = await services.bodies.read(request.scope, request.receive)
@@ -93,9 +99,11 @@ async def note(request: Request, incident: str) -> Response:
         raise bad_json(error, body) from None
     if max(len(said.by or ""), len(said.text or "")) > MAX_NOTE_CHARACTERS:
         raise BadInput(f"expected at most {MAX_NOTE_CHARACTERS} characters in `by` and `text`")
-    return json_answer(
-        await services.desk.ask(partial(services.incidents.annotate, incident, said))
-    )
+    labelled = await services.desk.ask(partial(services.incidents.annotate, incident, said))
+    if said.label == "new_normal":
+        with suppress(UnknownEntity, UnknownBundle):  # it is gone: there is no state to change
+            await services.ingest.accept(labelled.entity)
+    return json_answer(labelled)
 
 
 async def incident_file(request: Request, incident: str) -> Response:

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.errors import (
     BadBody,
+    BadInput,
     BadPoints,
     BodyTooLarge,
     GaugewatchError,
@@ -47,8 +48,16 @@ TAGS: Final = [
     {"name": "points", "description": "Points in, verdicts out."},
     {"name": "entities", "description": "What is known of one entity."},
     {"name": "models", "description": "Loaded bundles."},
+    {"name": "policies", "description": "What opens and ends incidents, and when nothing does."},
+    {"name": "incidents", "description": "What was told, what people say of it, one to take home."},
     {"name": "operations", "description": "For probes and Prometheus."},
 ]
+_MODE: Final = {
+    "name": "mode",
+    "in": "query",
+    "description": "backfill: points of the past, nobody is alerted",
+    "schema": {"type": "string", "enum": ["live", "backfill"], "default": "live"},
+}
 _ROWS: Final = {"points": [{"entity": "web-01", "timestamp_ms": 1750000000000, "values": [1, 2]}]}
 _COLUMNS: Final = {
     "entity": "web-01",
@@ -90,12 +99,13 @@ def problem_responses(*errors: type[GaugewatchError]) -> dict[int | str, dict[st
 
 
 def _points_operation() -> dict[str, Any]:
-    errors = (BadBody, NotAuthorised, BodyTooLarge, UnsupportedEncoding, BadPoints)
+    errors = (BadBody, BadInput, NotAuthorised, BodyTooLarge, UnsupportedEncoding, BadPoints)
     responses = problem_responses(*errors, Overloaded, StoreUnavailable)
     return {
         "tags": ["points"],
         "summary": "Score points",
         "operationId": "post_points",
+        "parameters": [_MODE],
         "requestBody": {"required": True, "content": _points_content()},
         "responses": {
             "200": {

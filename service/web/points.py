@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.errors import BadBody, BadPoints, BodyTooLarge, UnsupportedEncoding
+from service.errors import BadBody, BadInput, BadPoints, BodyTooLarge, UnsupportedEncoding
 from service.settings import Settings
 from service.stream.messages import Point, Verdict
 from service.web.faults import bad_json, entity_fault, timestamp_fault
@@ -53,25 +53,29 @@ class PostPoints:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
+        is_backfill = _is_backfill(scope)
         try:
             is_lines = _is_lines(scope)
             body = await services.bodies.read(scope, receive)
         except ClientDisconnect:
             return
-        answer = await _answer(services, body, is_lines=is_lines)
+        points = _decoded(services, body, is_lines=is_lines)
+        answer = await _answer(services, points, is_backfill=is_backfill)
         headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
 
-async def _answer(services: Services, body: bytes, *, is_lines: bool) -> bytes:
+def _decoded(services: Services, body: bytes, *, is_lines: bool) -> list[Point]:
+    with services.metrics.stage("decode"):
+        return decode(body, is_lines=is_lines, settings=services.settings)
+
+
+async def _answer(services: Services, points: Sequence[Point], *, is_backfill: bool) -> bytes:
     """The path of a request."""
-    metrics = services.metrics
-    with metrics.stage("decode"):
-        points = decode(body, is_lines=is_lines, settings=services.settings)
-    verdicts = await services.ingest.submit(points)
-    metrics.count(verdicts)
-    with metrics.stage("encode"):
+    verdicts = await services.ingest.submit(points, is_backfill=is_backfill)
+    services.metrics.count(verdicts)
+    with services.metrics.stage("encode"):
         return _ENCODER.encode(VerdictsBody(verdicts))
 
 
@@ -85,6 +89,16 @@ def decode(body: bytes, *, is_lines: bool, settings: Settings) -> list[Point]:
         raise _too_many(limit)
     _check(points, settings)
     return points
+
+
+def _is_backfill(scope: Scope) -> bool:
+    """Whether nobody is to be alerted: `?mode=backfill`."""
+    query: bytes = scope["query_string"]
+    if query in (b"", b"mode=live"):
+        return False
+    if query == b"mode=backfill":
+        return True
+    raise BadInput("expected no query parameters but mode, live or backfill")
 
 
 def _is_lines(scope: Scope) -> bool:

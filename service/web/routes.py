@@ -18,6 +18,9 @@ from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
 from service.web.points import PostPoints
+from service.web.policy_routes import add_policy_routes
+from service.web.probe import add_probe_route
+from service.web.promise_routes import add_promise_route
 from service.web.services import json_answer, services_of
 
 DEFAULT_ROWS: Final = 32
@@ -46,9 +49,12 @@ def add_routes(app: FastAPI) -> None:
     )(models)
     add_model_routes(app)
     add_incident_routes(app)
+    add_promise_route(app)
+    add_policy_routes(app)
     app.get("/livez", tags=["operations"])(live)
     app.get("/readyz", tags=["operations"], responses={503: {"description": "Not now"}})(ready)
     app.get("/metrics", tags=["operations"], response_class=Response)(metrics)
+    add_probe_route(app)
     app.router.routes.append(Route("/v1/alerts", GetAlerts(), methods=["GET"]))
     app.add_api_websocket_route("/v1/alerts", alerts)
 

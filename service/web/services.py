@@ -14,6 +14,7 @@ from service.stream.desk import Desk
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models
+from service.stream.promise import Promise
 from service.stream.rollout import Rollout
 from service.web.body import Bodies
 from service.web.metrics import Metrics
@@ -33,6 +34,7 @@ class Services:
     bodies: Bodies
     readiness: Readiness
     incidents: Incidents
+    promise: Promise
     desk: Desk  # for reads and labels of incidents
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)

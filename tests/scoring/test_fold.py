@@ -9,6 +9,7 @@ from service.scoring.fold import Decided, Fold, Points, Status, Verdicts, shares
 from service.scoring.incident import Transition
 from service.scoring.missing import LOST_AFTER
 from service.scoring.offline import score_series
+from service.scoring.rules import PLAIN
 from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, values_like
 
@@ -38,7 +39,8 @@ def test_score_is_nan_until_the_state_is_warm(fold: Fold) -> None:
 def test_the_fold_equals_the_slow_version(fold: Fold) -> None:
     values = values_like("alpha", 400, seed=5)
     values[200:210, 1] += 1.5
-    slow = reference.Entity(fold.bundle, "alpha", threshold=float(fold._threshold[1]))
+    threshold = float(fold.decider.thresholds(np.array([1]), PLAIN)[0])
+    slow = reference.Entity(fold.bundle, "alpha", threshold=threshold)
     states = fold.fresh(np.array([1]))
     for time, row in enumerate(values):
         points = points_of(fold, row[None], index=1, time=time)
@@ -110,7 +112,7 @@ def test_snapshot_and_replay_continue_bit_for_bit(fold: Fold) -> None:
     replayed = fold.decode(snapshot)
     assert (replayed["model"]["recent"] > 0).all()
     for points, verdict in rows[58:]:
-        decided = Decided(verdict.is_flagged, verdict.score, verdict.severity)
+        decided = Decided(verdict.is_flagged, verdict.score, verdict.severity, verdict.transition)
         again, _ = fold.step(replayed, points)
         replayed, same = fold.step(replayed, points, decided)
         assert again.tobytes() == replayed.tobytes()

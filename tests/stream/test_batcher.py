@@ -5,9 +5,10 @@ from collections.abc import Coroutine, Sequence
 import pytest
 
 from service.errors import GaugewatchError, Overloaded, StoreUnavailable
-from service.stream.batcher import Batcher, Requests
+from service.stream.batcher import Batcher
 from service.stream.configuration import Configuration
 from service.stream.messages import Point, Verdict
+from service.stream.requests import Requests
 from service.stream.serving import Serving
 
 SERVING = Serving(1, Configuration(), {}, shadows={})

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from service.errors import SettingInvalid
 from service.scoring.bundle import load_bundle, write_manifest
 from service.scoring.series import Series, read_folder
-from service.stream.ingest import Ingest
+from service.stream.ingest import Ingest, Listeners
 from service.stream.messages import Point
 from service.stream.models import Models
 from service.stream.recorder import Pace, Recorder
@@ -106,7 +106,7 @@ async def test_what_was_posted_is_what_is_read_back(
     pace = data.draw(st.sampled_from([1, 7, 100_000]), label="points of a file")
     with recording_into(folder, points=pace, seconds=0.05) as recorder:
         models = Models(two_bundles, default="tiny")
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             for number in range(data.draw(st.integers(1, 5), label="requests")):
                 request: list[Point] = []
                 for entity in data.draw(st.lists(st.sampled_from(FOUR), min_size=1, max_size=8)):
@@ -132,7 +132,7 @@ async def test_only_what_is_kept_is_recorded(
     changed = Point("alpha", good[3].timestamp_ms, [9.0] * 4)
     with recording_into(tmp_path) as recorder:
         models = Models(two_bundles, default="tiny")
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             statuses = [one.status for one in await ingest.submit(good)]
             statuses += [one.status for one in await ingest.submit([late, huge, changed, *good])]
     assert {"late", "rejected", "conflict", "duplicate"} <= set(statuses)
@@ -146,8 +146,8 @@ async def test_two_replicas_that_share_a_folder_record_each_point_once(
     models = Models(two_bundles, default="tiny")
     with recording_into(tmp_path) as one, recording_into(tmp_path) as two:
         async with (
-            Ingest(store, models, recorder=one) as here,
-            Ingest(store, models, recorder=two) as there,
+            Ingest(store, models, listeners=Listeners(recorder=one)) as here,
+            Ingest(store, models, listeners=Listeners(recorder=two)) as there,
         ):
             for start in range(0, 60, 10):  # what the other went on with is stale here at first
                 replica, other = (here, there) if start % 20 else (there, here)
@@ -162,7 +162,7 @@ async def test_dimensions_by_name_are_recorded_in_their_order(
 ) -> None:
     with recording_into(tmp_path) as recorder:
         models = Models(two_bundles, default="tiny")
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             await ingest.submit([Point("alpha", START_MS, {"d": 4.0, "a": 0.1})])
     [series] = read_folder(tmp_path)
     assert series.dimensions == DIMENSIONS
@@ -176,13 +176,13 @@ async def test_a_file_is_written_after_so_many_points_or_seconds(
     points = points_of(series_like("alpha", 60))
     models = Models(two_bundles, default="tiny")
     with recording_into(tmp_path / "many", points=50) as recorder:
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             await ingest.submit(points[:49])
             assert files_in(tmp_path / "many") == []
             await ingest.submit(points[49:50])
             until(lambda: recorder.counts["written"] == 50)
     with recording_into(tmp_path / "long", seconds=0.2) as recorder:
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             await ingest.submit(points[50:])
             until(lambda: recorder.counts["written"] == 10)
     [file] = files_in(tmp_path / "long")
@@ -198,7 +198,7 @@ async def test_a_disk_that_cannot_be_written_costs_the_recording_and_no_verdict(
     with recording_into(tmp_path / "gone", points=30) as recorder:
         (tmp_path / "gone").rmdir()
         (tmp_path / "gone").write_text("in the way")
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             verdicts = await ingest.submit(points[:30])
             until(lambda: recorder.counts["lost"] == 30)
             (tmp_path / "gone").unlink()
@@ -214,7 +214,7 @@ async def test_what_comes_too_fast_is_lost_to_the_recording_alone(
     points = points_of(series_like("alpha", 60))
     models = Models(two_bundles, default="tiny")
     with recording_into(tmp_path, backlog=20) as recorder:
-        async with Ingest(store, models, recorder=recorder) as ingest:
+        async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
             for start in range(0, 60, 10):
                 verdicts = await ingest.submit(points[start : start + 10])
                 assert {verdict.status for verdict in verdicts} <= {"warming", "scored"}

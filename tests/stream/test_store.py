@@ -240,6 +240,10 @@ def test_a_full_redis_keeps_nothing_and_says_so(store: Store, client: Redis) -> 
         {"rows": b"123"},
         {"seq": 0},
         {"row_count": 2, "rows": b"00010002"},
+        {"seq": -1, "row_count": 0, "rows": b""},
+        {"scored": 1},
+        {"scored": 2, "model": "tiny/1"},
+        {"scored": -1, "model": "tiny/1"},
     ],
 )
 def test_a_commit_that_contradicts_itself_cannot_be_made(change: dict[str, object]) -> None:

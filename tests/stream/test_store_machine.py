@@ -1,5 +1,6 @@
 """The store against a plain dictionary, driven by hypothesis: repeats, rivals, lost replies."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from redis import Redis
 
 from service.stream.commit import Commit, Layout, Outcome
-from service.stream.keys import alert_stream_key, shard_of
+from service.stream.keys import alert_stream_key, entity_keys, shard_of
 from service.stream.store import Store, Stored, StoreOptions
 
-ENTITIES = ("pump", "fan", "Förderband")
+ENTITIES = ("pump", "fan", "Förderband", "belt", "crane")
 LAYOUTS = (Layout(3, 8, "old"), Layout(3, 8, "new"), Layout(5, 11, "wide"), Layout(2, 40, "long"))
-OPTIONS = StoreOptions(shards=2, durability="everysec")
+OPTIONS = StoreOptions(shards=2, durability="everysec", entities_kept=4)
+PER_SHARD = 2
+MODELS = ("old/1", "new/2")
+DAYS = range(20_000, 20_002)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Kept:
     snapshot_seq: int
     snapshot: bytes
     rows: tuple[bytes, ...]
+    waiting: bytes = b""
 
     def last(self, count: int) -> bytes:
         kept = self.rows[-self.layout.capacity :]
@@ -35,9 +40,8 @@ class Kept:
 
     def stored(self) -> Stored:
         since = self.last(self.seq - self.snapshot_seq)
-        return Stored(
-            self.token, self.seq, self.epoch, self.layout, self.snapshot_seq, self.snapshot, since
-        )
+        header = self.token, self.seq, self.epoch, self.layout, self.snapshot_seq
+        return Stored(*header, self.snapshot, since, self.waiting)
 
 
 NEVER = Kept(b"", 0, 0, LAYOUTS[0], 0, b"", ())
@@ -47,6 +51,10 @@ Plan = st.fixed_dictionaries(
         "layout": st.sampled_from([LAYOUTS[0]] * 6 + list(LAYOUTS)),
         "wants_snapshot": st.booleans(),
         "alert_count": st.integers(0, 2),
+        "waiting": st.sampled_from([None, None, b"", b"waits", bytes(300)]),
+        "scored": st.integers(0, 13),
+        "model": st.sampled_from(MODELS),
+        "day": st.sampled_from(DAYS),
     }
 )
 WRITERS = st.sampled_from([0, 1])
@@ -60,6 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.stores = [Store(url, OPTIONS), Store(url, OPTIONS)]
         self.model: dict[str, Kept] = {}
         self.alerts: list[list[bytes]] = [[] for _ in range(OPTIONS.shards)]
+        self.scored: Counter[tuple[int, str]] = Counter()
         self.known: list[dict[str, Kept]] = [{}, {}]  # what each writer believes
         self.lost: list[list[Commit]] = [[], []]  # sent, but the reply never came
         self.answered: list[Commit] = []
@@ -72,7 +81,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _made(self, writer: int, entity: str, plan: dict[str, Any]) -> Commit:
         known, layout = self.known[writer].get(entity, NEVER), plan["layout"]
-        count = max(plan["row_count"], 1 if known is NEVER else 0)
+        count = plan["row_count"]
         seq = known.seq + count
         must = (
             known is NEVER or layout != known.layout or seq - known.snapshot_seq > layout.capacity
@@ -89,6 +98,10 @@ class StoreMachine(RuleBasedStateMachine):
             layout=layout,
             snapshot=b"snapshot %d" % number if must or plan["wants_snapshot"] else None,
             alerts=tuple(b"alert %d.%d" % (number, i) for i in range(plan["alert_count"])),
+            waiting=plan["waiting"],
+            scored=min(plan["scored"], count),
+            model=plan["model"],
+            day=plan["day"],
         )
 
     def _row(self, number: int, i: int, layout: Layout) -> bytes:
@@ -103,8 +116,14 @@ class StoreMachine(RuleBasedStateMachine):
             return Outcome.OUTDATED
         if now.token != commit.expected_token:
             return Outcome.STALE
+        if now is NEVER and self._neighbours(commit.entity) >= PER_SHARD:
+            return Outcome.FULL
         self._apply(commit, now, epoch=self.stores[writer].commit_epoch)
         return Outcome.OK
+
+    def _neighbours(self, entity: str) -> int:
+        shard = shard_of(entity, OPTIONS.shards)
+        return sum(shard_of(name, OPTIONS.shards) == shard for name in self.model)
 
     def _apply(self, commit: Commit, now: Kept, *, epoch: int) -> None:
         width = commit.layout.row_bytes
@@ -118,9 +137,11 @@ class StoreMachine(RuleBasedStateMachine):
             snapshot_seq=now.snapshot_seq if commit.snapshot is None else commit.seq,
             snapshot=now.snapshot if commit.snapshot is None else commit.snapshot,
             rows=kept + new,
+            waiting=now.waiting if commit.waiting is None else commit.waiting,
         )
         self.model[commit.entity] = made
         self.alerts[shard_of(commit.entity, OPTIONS.shards)] += commit.alerts
+        self.scored[commit.day, commit.model] += commit.scored
 
     def _send(self, writer: int, commits: list[Commit]) -> list[Outcome]:
         outcomes = self.stores[writer].commit(commits)
@@ -164,6 +185,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.stores[0].delete([entity])
         self.model.pop(entity, None)
 
+    @rule(entity=st.sampled_from(ENTITIES))
+    def expire(self, entity: str) -> None:
+        self.client.delete(*entity_keys(entity, OPTIONS.shards))
+        self.model.pop(entity, None)
+
     @rule(writer=WRITERS)
     def take_a_newer_epoch(self, writer: int) -> None:
         self.stores[writer].commit_epoch = 1 + max(each.commit_epoch for each in self.stores)
@@ -181,6 +207,28 @@ class StoreMachine(RuleBasedStateMachine):
         for count, (entity, kept) in enumerate(zip(ENTITIES, expected, strict=True), start=7):
             found = self.stores[1].recent([entity], count)[0]
             assert found == (kept and (kept.stored(), kept.last(count)))
+
+    @invariant()
+    def who_is_kept_is_listed_and_nobody_else(self) -> None:
+        listed: list[str] = []
+        after = None
+        while True:
+            page = self.stores[0].entities(after, 2)
+            listed += page.entities
+            after = page.next
+            if after is None:
+                break
+        assert sorted(listed) == sorted(self.model)
+        assert len(self.model) <= self.stores[1].entity_count() <= OPTIONS.entities_kept
+
+    @invariant()
+    def points_are_counted_once(self) -> None:
+        for day in DAYS:
+            counted = {model: self.scored[day, model] for model in MODELS}
+            expected = {model: points for model, points in counted.items() if points}
+            assert self.stores[0].scored(range(day, day + 1)) == expected
+        total = sum(self.stores[1].scored(DAYS).values())
+        assert total == self.scored.total()
 
     @invariant()
     def the_alert_log_holds_each_alert_once_and_in_order(self) -> None:

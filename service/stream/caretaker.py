@@ -1,0 +1,113 @@
+"""The caretaker: what happens to entities without a posted point, on the scoring thread."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.errors import StoreUnavailable, UnknownEntity
+from service.scoring.fold import States
+from service.stream.arena import Held
+from service.stream.commit import Commit, Outcome
+from service.stream.lane import Lane
+from service.stream.lanes import Lanes
+from service.stream.path import Attempted, Batch, PointPath, written_alerts
+from service.stream.restore import restore
+from service.stream.serving import Serving
+from service.stream.store import Store
+from service.stream.ticks import accept, due_entities, fall_silent, forget_deadlines
+
+ATTEMPTS = 3  # at an entity that a replica goes on with at the same time
+
+
+class Ticked(NamedTuple):
+    """What a tick found to do."""
+
+    silent: int  # entities that fell silent
+    alerts: list[bytes]  # that were written about it
+    flushed: list[Attempted]  # points that had waited long enough
+
+
+class Caretaker:
+    """Ends silence, waiting, incidents that are normal, and entities."""
+
+    def __init__(self, store: Store, lanes: Lanes, path: PointPath) -> None:
+        self._store, self._lanes, self._path = store, lanes, path
+
+    def tick(self, serving: Serving) -> Ticked:
+        """Go on with entities whose deadline has passed. Raises StoreUnavailable."""
+        groups: dict[str, list[str]] = {}
+        for entity in due_entities(self._store, self._path.clock_ms()):
+            if (name := serving.bundle_of(entity)) is None:
+                forget_deadlines(self._store, [entity])
+            else:
+                groups.setdefault(name, []).append(entity)
+        self._store.commit_epoch = serving.epoch
+        done = Ticked(0, [], [])
+        for name, entities in groups.items():
+            now = self._care(serving, self._lanes.of(serving.folds[name]), entities)
+            done = Ticked(
+                done.silent + now.silent, done.alerts + now.alerts, done.flushed + now.flushed
+            )
+        return done
+
+    def forget(self, entity: str) -> None:
+        """Delete what is kept of an entity; other replicas notice at its next point."""
+        self._lanes.drop(entity)
+        if self._store.load([entity]) == [None]:
+            raise UnknownEntity("no point of this entity is kept")
+        self._store.delete([entity])
+        forget_deadlines(self._store, [entity])
+
+    def accept(self, serving: Serving, entity: str) -> list[bytes]:
+        """What an entity does now is normal; the alerts that say so. Raises UnknownEntity."""
+        lane = self._lanes.of(serving.fold_of(entity))
+        self._store.commit_epoch = serving.epoch
+        for _ in range(ATTEMPTS):
+            lane.arena.drop(entity)
+            (held,) = restore(lane, self._store, [entity], lane_of=self._lanes.wrote)
+            if not held.token:
+                lane.arena.drop(entity)
+                raise UnknownEntity("no point of this entity is kept")
+            states, commit = accept(lane, entity, held, now_ms=self._path.clock_ms())
+            outcomes = self._commit(lane, [held], states, [commit])
+            if outcomes == [Outcome.OK]:
+                return list(commit.alerts)
+        raise StoreUnavailable("another replica keeps scoring this entity; try again")
+
+    def _care(self, serving: Serving, lane: Lane, due: Sequence[str]) -> Ticked:
+        for entity in due:
+            lane.arena.drop(entity)  # another replica may know better than our memory
+        held = restore(lane, self._store, due, lane_of=self._lanes.wrote)
+        waits = [entity for entity, one in zip(due, held, strict=True) if one.waiting]
+        flushed = []
+        if waits:
+            batch = Batch(serving, lane, [], {entity: [] for entity in waits}, is_flush=True)
+            flushed.append(self._path.attempt(batch, answers={}))
+        is_silent = lane.arena.is_silent(held).tolist()
+        falls, over = list[int](), list[str]()
+        for number, (entity, one) in enumerate(zip(due, held, strict=True)):
+            if one.waiting:
+                continue
+            if is_silent[number] or not one.seq or not lane.silence_ms:
+                over.append(entity)
+            else:
+                falls.append(number)
+        forget_deadlines(self._store, over)
+        entities, held = [due[number] for number in falls], [held[number] for number in falls]
+        states, commits = fall_silent(lane, entities, held)
+        outcomes = self._commit(lane, held, states, commits)
+        alerts = written_alerts(commits, outcomes)
+        return Ticked(outcomes.count(Outcome.OK), alerts, flushed)
+
+    def _commit(
+        self, lane: Lane, held: Sequence[Held], states: States, commits: Sequence[Commit]
+    ) -> list[Outcome]:
+        """Commit states that no new point caused, and keep them."""
+        outcomes = self._store.commit(commits)
+        for commit, state, one, outcome in zip(commits, states, held, outcomes, strict=True):
+            lane.arena.drop(commit.entity)
+            if outcome is Outcome.OK:
+                kept = Held(-1, commit.new_token, commit.seq, one.timestamp_ms, waiting=one.waiting)
+                lane.arena.put(commit.entity, state, kept)
+        if Outcome.OUTDATED in outcomes:
+            self._path.follow()
+        return outcomes

@@ -1,0 +1,53 @@
+"""Requests: points that wait for their verdicts, several of them in one batch."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.errors import BadPoints, GaugewatchError
+from service.stream.messages import Point, Verdict
+from service.stream.serving import Serving
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Points that wait for their verdicts."""
+
+    points: Sequence[Point]
+    checked: Serving  # whose bundles they fit
+    steps: int  # points of its longest entity: they are folded one after the other
+    answer: asyncio.Future[list[Verdict]]
+    is_quiet: bool = False  # a backfill: nobody is alerted
+
+
+Requests = Sequence[Request]
+
+
+def misfits(
+    requests: Requests, checked: list[Serving], serving: Serving
+) -> dict[int, GaugewatchError]:
+    """Answers to requests that fit the bundles of before, and not those of now."""
+    answers: dict[int, GaugewatchError] = {}
+    for number, span in enumerate(spans(requests)):
+        if checked[number] is serving:
+            continue
+        checked[number] = serving
+        try:
+            serving.check(requests[number].points)
+        except BadPoints as error:
+            answers |= dict.fromkeys(span, error)
+    return answers
+
+
+def quiet_positions(requests: Requests) -> frozenset[int]:
+    """Positions of the points of backfills."""
+    pairs = zip(requests, spans(requests), strict=True)
+    return frozenset(i for request, span in pairs if request.is_quiet for i in span)
+
+
+def spans(requests: Requests) -> list[range]:
+    """Positions of the points of each request."""
+    ends = np.cumsum([len(request.points) for request in requests]).tolist()
+    return [range(*span) for span in zip([0, *ends[:-1]], ends, strict=True)]

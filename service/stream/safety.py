@@ -1,0 +1,26 @@
+"""Safety: how Redis must be set up to keep what we promise."""
+
+from typing import Final, Literal
+
+from redis import Redis
+
+from service.errors import StoreMisconfigured
+
+Durability = Literal["always", "everysec"]
+_SAFE_FSYNC: Final = {"always": ("always",), "everysec": ("always", "everysec")}
+
+
+def refuse_unsafe(redis: Redis, durability: Durability) -> None:
+    """Name the fix of what would lose data. Raises StoreMisconfigured."""
+    safe = {
+        "maxmemory-policy": ("noeviction",),
+        "appendonly": ("yes",),
+        "appendfsync": _SAFE_FSYNC[durability],
+    }
+    config = redis.config_get(*safe)
+    for name, good in safe.items():
+        if config.get(name) not in good:
+            raise StoreMisconfigured(
+                f"durability {durability!r} expects Redis with {name} {' or '.join(good)}, "
+                f"came {config.get(name)}; fix: CONFIG SET {name} {good[0]}, or in redis.conf"
+            )

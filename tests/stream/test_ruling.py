@@ -1,0 +1,168 @@
+"""Policies at work: what opens, what does not, and that scores stay what they are."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.scoring.bundle import load_bundle
+from service.scoring.fold import Fold
+from service.scoring.rules import PLAIN
+from service.stream.incident_messages import Wanted
+from service.stream.incidents import Incidents
+from service.stream.ingest import Ingest, Listeners
+from service.stream.messages import Point, Verdict
+from service.stream.policy import (
+    UNSAID,
+    DimensionPolicy,
+    Maintenance,
+    Patterned,
+    Policies,
+    Policy,
+)
+from service.stream.replay import packed_file, read_file, replay
+from service.stream.ruling import ruling_of
+from service.stream.store import Store, StoreOptions
+from tests.builders import ENTITIES, PERIOD_MS, START_MS
+from tests.stream.test_lateness import Told, points_like, with_policies
+
+FAULT_FROM, COUNT = 60, 90
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[Store]:
+    with closing(Store(redis_url, StoreOptions(durability="everysec", shards=2))) as store:
+        store.check()
+        yield store
+
+
+async def run(
+    store: Store, folder: Path, policies: Policies, points: list[Point] | None = None
+) -> tuple[list[Verdict], Told]:
+    store.delete([*ENTITIES, "newcomer"])
+    told = Told()
+    models = with_policies(folder, policies)
+    async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
+        return await ingest.submit(
+            points or points_like("alpha", COUNT, fault_from=FAULT_FROM)
+        ), told
+
+
+def opened(verdicts: list[Verdict]) -> list[int]:
+    return [row for row, verdict in enumerate(verdicts) if verdict.transition == "opened"]
+
+
+def numbers(verdicts: list[Verdict]) -> list[tuple[object, ...]]:
+    return [(v.status, v.score, v.severity, v.is_anomaly, v.contributions) for v in verdicts]
+
+
+def test_what_nobody_says_is_what_the_fold_does_anyway(fold: Fold) -> None:
+    ruling = ruling_of(Policies(), ["alpha"], fold.bundle.manifest)
+    assert ruling.rules(np.array([0]), np.array([0])) is PLAIN
+    said = ruling_of(Policies(default=UNSAID), ["alpha"], fold.bundle.manifest)
+    rules = said.rules(np.array([0]), np.array([0]))
+    for name in ("open_count", "open_window", "resolve_after", "resolve_below", "cool_down_ms"):
+        assert getattr(rules, name).tolist() == [getattr(PLAIN, name).item()]
+
+
+async def test_k_of_n_opens_later_and_changes_no_score(store: Store, bundle_folder: Path) -> None:
+    plain, _ = await run(store, bundle_folder, Policies())
+    late, _ = await run(store, bundle_folder, Policies(default=Policy(open_count=3, open_window=5)))
+    assert numbers(plain) == numbers(late)
+    flags = [verdict.is_anomaly for verdict in plain]
+    third = [row for row in range(FAULT_FROM, COUNT) if sum(flags[row - 4 : row + 1]) >= 3]
+    assert opened(plain)[0] == FAULT_FROM
+    assert opened(late)[0] == third[0]
+
+
+async def test_nothing_opens_while_muted_or_in_maintenance_and_scoring_goes_on(
+    store: Store, bundle_folder: Path
+) -> None:
+    plain, _ = await run(store, bundle_folder, Policies())
+    end_ms = START_MS + (FAULT_FROM + 3) * PERIOD_MS
+    for policy in (
+        Policy(muted_until_ms=end_ms),
+        Policy(maintenance=(Maintenance(START_MS, end_ms),)),
+    ):
+        own, _ = await run(store, bundle_folder, Policies(entities={"alpha": policy}))
+        assert numbers(own) == numbers(plain)
+        assert opened(own)[0] == FAULT_FROM + 3
+
+
+async def test_deviations_that_nobody_asked_for_open_nothing(
+    store: Store, bundle_folder: Path
+) -> None:
+    """The fault raises `b` by five."""
+    for dimensions, is_told in (
+        ({"b": DimensionPolicy(direction="up")}, True),
+        ({"b": DimensionPolicy(direction="down")}, False),
+        ({"b": DimensionPolicy(min_deviation=50.0)}, False),
+        ({"a": DimensionPolicy(direction="none")}, True),
+    ):
+        policy = Policy(dimensions=dimensions)
+        verdicts, _ = await run(store, bundle_folder, Policies(default=policy))
+        assert (FAULT_FROM in opened(verdicts)) is is_told, dimensions
+        assert verdicts[FAULT_FROM].is_anomaly
+
+
+async def test_a_budget_moves_the_threshold_of_its_entities_alone(
+    store: Store, bundle_folder: Path, fold: Fold
+) -> None:
+    both = [*points_like("alpha", COUNT, fault_from=FAULT_FROM), *points_like("beta", COUNT)]
+    plain, _ = await run(store, bundle_folder, Policies(), both)
+    patterns = (Patterned("al*", Policy(budget=0.01)),)
+    strict, _ = await run(store, bundle_folder, Policies(patterns=patterns), both)
+    strict_fold = Fold(load_bundle(bundle_folder / "tiny"), budget=0.01)
+    index = np.array([fold.bundle.entity_indices["alpha"]])
+    ratio = fold.decider.thresholds(index, PLAIN) / strict_fold.decider.thresholds(index, PLAIN)
+    for one, other in zip(plain, strict, strict=True):
+        if one.score is None or one.entity == "beta":
+            assert one.score == other.score
+        else:
+            assert other.score == pytest.approx(one.score * float(ratio[0]), rel=1e-12)
+
+
+async def test_an_entity_without_calibration_alerts_if_its_policy_says_so(
+    store: Store, bundle_folder: Path
+) -> None:
+    points = points_like("newcomer", COUNT, fault_from=FAULT_FROM)
+    for policy in (Policy(), Policy(alert_while_calibrating=True)):
+        verdicts, told = await run(store, bundle_folder, Policies(default=policy), points)
+        assert verdicts[-1].status == "calibrating"
+        assert bool(told.alerts) is bool(policy.alert_while_calibrating)
+
+
+async def test_an_incident_under_a_policy_is_replayed_bit_for_bit(
+    store: Store, bundle_folder: Path, fold: Fold, tmp_path: Path
+) -> None:
+    policy = Policy(budget=1.0, open_count=2, open_window=3, resolve_after=2)
+    await run(store, bundle_folder, Policies(default=policy))
+    incidents = Incidents(store)
+    kept = incidents.page(Wanted(entity="alpha"), limit=9, after=None).incidents
+    assert kept
+    for one in kept:
+        path = tmp_path / "incident.npz"
+        path.write_bytes(packed_file(incidents.record(one.incident)))
+        replayed = replay(read_file(path), fold)
+        assert len(replayed.kept) > 0
+        assert replayed.differing == []
+
+
+async def test_what_a_person_calls_normal_ends_and_is_learned(
+    store: Store, bundle_folder: Path
+) -> None:
+    points, told = points_like("alpha", 200), Told()
+    for point in points[100:]:
+        assert isinstance(point.values, list)
+        point.values[1] = (point.values[1] or 0.0) + 3.0
+    models = with_policies(bundle_folder, Policies())
+    async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
+        *_, last = await ingest.submit(points[:110])
+        assert last.incident is not None
+        await ingest.accept("alpha")
+        assert [(a.kind, a.reason) for a in told.alerts][-1] == ("resolved", "new_normal")
+        after = await ingest.submit(points[110:])
+    assert sum(verdict.is_anomaly for verdict in after[60:]) <= 2
+    assert after[-1].incident is None
