@@ -74,6 +74,9 @@ def advance(
     before are taken as they are, for the rules may have changed since.
     """
     incident["flags"] = (incident["flags"] << np.uint32(1)) | evidence.is_flagged
+    if not (incident["is_open"] | evidence.is_flagged).any():
+        incident["quiet"] = 0  # nothing is open, and nothing opens
+        return np.zeros(len(incident), np.uint8)
     opens = _opens(incident, evidence, rules) if decided is None else decided == Transition.OPENED
     _open(incident, opens, evidence.timestamps_ms)
     is_open = incident["is_open"]

@@ -76,7 +76,8 @@ class Normaliser:
         """
         spread = np.maximum(state[..., 1], self._floor)
         deviations: Float32Array = ((errors - state[..., 0]) / spread).astype(np.float32)
-        return np.clip(deviations, -MAX_DEVIATION, MAX_DEVIATION, out=deviations)
+        np.maximum(deviations, np.float32(-MAX_DEVIATION), out=deviations)
+        return np.minimum(deviations, np.float32(MAX_DEVIATION), out=deviations)
 
     def surprisal(
         self,
@@ -116,7 +117,7 @@ class Normaliser:
         rate = np.where(is_missing[:, None, :], 0.0, rate).astype(np.float32)
         spread = np.maximum(state[..., 1], self._floor)
         limit = np.where(ages < YOUNG_POINTS, np.float32(MAX_DEVIATION), np.float32(WINSOR))
-        surprise = np.clip(deviations, -limit, limit) * spread
+        surprise = np.minimum(np.maximum(deviations, -limit), limit) * spread
         learnt = np.empty_like(state)
         learnt[..., 0] = state[..., 0] + rate * surprise
         rate = np.where(ages == 0, np.float32(0.0), rate)  # one point has no deviation

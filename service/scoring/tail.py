@@ -114,13 +114,15 @@ def surprisal(aggregates: FloatArray, knots: FloatArray, tail: FloatArray) -> Fl
 
 def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
     """SURPRISAL_GRID between the knots; among equal knots the first, for p is P(A >= a)."""
-    right = np.clip((knots < aggregates[..., None]).sum(axis=-1), 1, KNOTS - 1)[..., None]
-    knots = np.broadcast_to(knots, (*aggregates.shape, KNOTS))
-    low = np.take_along_axis(knots, right - 1, axis=-1)[..., 0]
-    high = np.take_along_axis(knots, right, axis=-1)[..., 0]
+    shape = np.broadcast_shapes(aggregates.shape, knots.shape[:-1])
+    table = np.broadcast_to(knots, (*shape, KNOTS)).reshape(-1, KNOTS)
+    values = np.broadcast_to(aggregates, shape).reshape(-1)
+    right = np.minimum(np.maximum((table < values[:, None]).sum(axis=1), 1), KNOTS - 1)
+    rows = np.arange(len(values))
+    low, high = table[rows, right - 1], table[rows, right]
     width = np.where(high > low, high - low, 1.0)
-    fraction = np.minimum(np.maximum((aggregates - low) / width, 0.0), 1.0)
-    ranks: FloatArray = (right[..., 0] - 1 + fraction) * SURPRISAL_GRID[1]
+    fraction = np.minimum(np.maximum((values - low) / width, 0.0), 1.0)
+    ranks: FloatArray = ((right - 1 + fraction) * SURPRISAL_GRID[1]).reshape(shape)
     return ranks
 
 

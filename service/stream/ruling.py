@@ -23,19 +23,19 @@ class Ruling:
     dimensions: tuple[str, ...]
     hurries: npt.NDArray[np.bool_]  # (entity,) its points wait for nothing
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether nobody wants anything that is not so anyway."""
         return all(policy == SILENT for policy in self._distinct)
 
-    @property
+    @cached_property
     def lateness_ms(self) -> IntArray:
         """(entity,) how long points wait for earlier ones."""
         seconds = [policy.lateness_seconds or 0.0 for policy in self._distinct]
         bound_ms = np.array([round(1000 * each) for each in seconds], np.int64)
         return np.where(self.hurries, 0, bound_ms[self._index])
 
-    @property
+    @cached_property
     def tells_calibrating(self) -> npt.NDArray[np.bool_]:
         """(entity,) whether alerts are sent although no bundle was trained on it."""
         tells = [bool(policy.alert_while_calibrating) for policy in self._distinct]

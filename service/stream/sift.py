@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ class Sifted:
     values: npt.NDArray[np.float32]  # (point, dimension) minus the centre
     is_quiet: npt.NDArray[np.bool_]  # (point,) of a backfill: nobody is told
 
-    @property
+    @cached_property
     def is_new(self) -> npt.NDArray[np.bool_]:
         """(point,) scored now: later than every point before it."""
         return np.asarray(self.fate == Fate.NEW)
@@ -60,7 +61,7 @@ class Sifted:
         """Whose point it is."""
         return self.entities[int(self.line.owners[point])]
 
-    @property
+    @cached_property
     def arrived(self) -> Arrived:
         """The new points."""
         is_new = self.is_new

@@ -70,6 +70,39 @@ def test_people_acknowledge_and_label(client: httpx2.Client) -> None:
     assert [one["incident"] for one in labelled] == [name]
 
 
+def test_what_is_called_normal_ends_and_everybody_hears_it(client: httpx2.Client) -> None:
+    series = series_like("alpha", 140)
+    series.values[100:, 1] += 5.0
+    rows = zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True)
+    points = [{"entity": "alpha", "timestamp_ms": time, "values": own} for time, own in rows]
+    client.post("/v1/points", json={"points": points[:110]})
+    (name,) = [
+        one["incident"] for one in client.get("/v1/incidents?is_open=true").json()["incidents"]
+    ]
+    client.put(f"/v1/incidents/{name}/note", json={"label": "new_normal"})
+    kept = client.get(f"/v1/incidents/{name}").json()
+    assert (kept["is_open"], kept["alert"]["reason"]) == (False, "new_normal")
+    assert kept["note"]["label"] == "new_normal"
+    after = client.post("/v1/points", json={"points": points[110:]}).json()["verdicts"]
+    assert after[-1]["incident"] is None
+    page = client.get("/metrics").text
+    assert 'gaugewatch_alerts_total{kind="resolved"} ' in page
+
+
+def test_a_backfill_keeps_incidents_and_alerts_nobody(client: httpx2.Client) -> None:
+    series = series_like("beta", 100)
+    series.values[60:72, 1] += 5.0 + np.arange(12) % 3
+    rows = zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True)
+    points = [{"entity": "beta", "timestamp_ms": time, "values": own} for time, own in rows]
+    answer = client.post("/v1/points?mode=backfill", json={"points": points})
+    assert answer.status_code == 200
+    assert client.get("/v1/incidents?entity=beta").json()["incidents"] != []
+    page = client.get("/metrics").text
+    assert 'gaugewatch_alerts_total{kind="opened"} 0.0' in page
+    refused = client.post("/v1/points?mode=forward", json={"points": points})
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_input")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
