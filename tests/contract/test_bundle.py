@@ -18,7 +18,9 @@ from tests.trainer import small
 from trainer.build import build_bundle
 from trainer.fit import fit
 
-SHIPPED = sorted(find_bundles(Path("exported_models")))
+ROOT = Path("exported_models")
+SHIPPED = sorted(path.parent for path in ROOT.glob("*/*/bundle.json"))
+TITLES = [folder.relative_to(ROOT).as_posix() for folder in SHIPPED]
 MAX_SHIPPED_BYTES = 2_000_000
 FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropout")
 PARITY = 1e-4  # scaled units
@@ -34,15 +36,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
 
 
-@pytest.fixture(
-    scope="session", params=["tiny", "exported", *(path.parent.name for path in SHIPPED)]
-)
+@pytest.fixture(scope="session", params=["tiny", "exported", *TITLES])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     if request.param == "tiny":
         return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
     if request.param == "exported":
         return load_bundle(request.getfixturevalue("exported"))
-    return load_bundle(Path("exported_models") / request.param)
+    return load_bundle(ROOT / request.param)
 
 
 def windows(bundle: Bundle, count: int) -> Float32Array:
@@ -127,7 +127,7 @@ def test_one_state_is_a_few_kilobytes(bundle: Bundle) -> None:
     assert Fold(bundle).state_dtype.itemsize < 10_000
 
 
-@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("folder", SHIPPED, ids=TITLES)
 def test_a_shipped_bundle_is_small_and_reported(folder: Path) -> None:
     files = [file for file in folder.iterdir() if file.is_file()]
     assert sum(file.stat().st_size for file in files) < MAX_SHIPPED_BYTES
@@ -137,8 +137,17 @@ def test_a_shipped_bundle_is_small_and_reported(folder: Path) -> None:
 
 
 def test_the_bundles_of_the_issue_are_shipped() -> None:
-    names = {path.parent.name for path in SHIPPED}
-    assert names >= {"simulated-fleet", "smd-machine-1-6", "smd-machine-2-1"}
+    for name in ("simulated-fleet", "smd-machine-1-6", "smd-machine-2-1"):
+        versions = [load_bundle(folder) for folder in SHIPPED if folder.parent.name == name]
+        models = {one.manifest.model for one in versions}
+        assert models == {"blind_spot", "gru_vae", "slmr"}
+        assert {one.manifest.name for one in versions} == {name}
+        assert len({(one.manifest.entities, one.manifest.dimensions) for one in versions}) == 1
+
+
+def test_the_default_model_is_what_serves() -> None:
+    models = {load_bundle(folder).manifest.model for folder in find_bundles(ROOT)}
+    assert models == {"blind_spot"}
 
 
 def copied(folder: Path, bundle: Bundle) -> Path:

@@ -15,7 +15,8 @@ from trainer.config import CONFIGS, MaskMode, SlmrConfig, preset
 from trainer.export import export
 from trainer.fit import Fitted, fit
 from trainer.graphs import step_graph, window_graph
-from trainer.models.slmr import Slmr, TimeConvolution, baked, pool
+from trainer.models.slmr import Slmr, TimeConvolution, pool
+from trainer.models.slmr_baked import BakedSlmr, FirstState
 from trainer.models.slmr_lesson import SlmrLesson, SlmrWindows, shown
 from trainer.windows import Rows
 
@@ -125,17 +126,37 @@ def test_pool_equals_that_of_pytorch() -> None:
     assert torch.equal(pool(x), known)
 
 
-def test_baked_network_says_the_same() -> None:
-    model = network().train()
-    model(windows(50))  # moves the statistics of the norms
-    model.eval()
+@pytest.mark.parametrize("dimensions", [1, 2, DIMENSIONS])
+def test_baked_network_says_the_same(dimensions: int) -> None:
+    model = network(dimensions=dimensions).train()
     with torch.no_grad():
-        before, after = model(windows(4, seed=1)), baked(model)(windows(4, seed=1))
-    torch.testing.assert_close(after.forecast.mean, before.forecast.mean, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(
-        after.reconstruction.mean, before.reconstruction.mean, rtol=1e-4, atol=1e-5
-    )
-    assert model.branch.scales[0] is not baked(model).branch.scales[0]
+        for norm in (model.cross, model.branch.norm):
+            norm.log_factor.normal_()
+            norm.shift.normal_()
+        model(5 * windows(50, dimensions=dimensions))  # moves the statistics of the norms
+        model.eval()
+        rows = windows(4, seed=1, dimensions=dimensions)
+        said, baked = model(rows), BakedSlmr(model)(rows.flip(1))
+    heads = (said.forecast, said.reconstruction)
+    for name in ("mean", "scale"):
+        known = torch.stack([getattr(head, name) for head in heads], dim=1)
+        torch.testing.assert_close(getattr(baked, name), known, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(baked.attention, said.attention, rtol=1e-4, atol=1e-5)
+
+
+def test_first_state_is_the_newest_of_all_that_are_decoded() -> None:
+    model = network()
+    h = torch.randn(2, 3, CONFIG.hidden)
+    with torch.no_grad():
+        newest = model.decode(h)[:, :, -1]
+        torch.testing.assert_close(FirstState(model.decoder)(h.flatten(0, 1)), newest.flatten(0, 1))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_pool_looks_along_the_axis_it_is_told(axis: int) -> None:
+    x = torch.randn(3, 6, 4)
+    known = pool(x.movedim(axis, -2)).movedim(-2, axis)
+    assert torch.equal(pool(x, axis=axis), known)
 
 
 def test_dilations_change_which_points_meet() -> None:

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from trainer.fitted import Fitted
 from trainer.frame import Answer, Frame, Prediction
 from trainer.linear import LAGS
-from trainer.models.slmr import Slmr, baked
+from trainer.models.slmr import MAX_DIVISOR, Slmr
+from trainer.models.slmr_baked import BakedSlmr
 
 Step = tuple[Tensor, Tensor, Tensor, Tensor]  # the same, and the next lags
 Explained = tuple[Tensor, Tensor, Tensor, Tensor]  # the same, and the attention (B, D)
@@ -15,21 +16,22 @@ Explained = tuple[Tensor, Tensor, Tensor, Tensor]  # the same, and the attention
 class Heads(nn.Module):
     """What both heads expect beyond leave-one-out, and their errors."""
 
+    shares: Tensor
+
     def __init__(self, fitted: Fitted, network: Slmr) -> None:
         super().__init__()
-        self.frame, self.network = Frame(fitted), baked(network)
+        self.frame, self.network = Frame(fitted), BakedSlmr(network)
+        self.register_buffer("shares", torch.tensor(network.shares)[:, None])  # (2, 1)
 
     def forward(self, scaled: Tensor, entity_index: Tensor, rows: Tensor) -> tuple[Answer, Tensor]:
         """Scaled values (B, D), standardised rows (B, 1 + W, D), newest first."""
         recent, unit = rows[:, : 1 + LAGS], self.frame.residual_scale
-        skip, said = self.frame.leave_one_out(recent), self.network(rows.flip(1))
-        one, other = said.forecast, said.reconstruction
-        left = (scaled - skip) / unit
-        prediction = Prediction(
-            expected=skip + unit * (one.share * one.mean + other.share * other.mean),
-            scale=unit * (one.share * one.scale + other.share * other.scale),
-            error=unit * (one.misfit(left) + other.misfit(left)),
-        )
+        skip, said = self.frame.leave_one_out(recent), self.network(rows)
+        apart = ((scaled - skip) / unit)[:, None] - said.mean
+        misfit = apart.abs() / said.scale.clamp(max=MAX_DIVISOR)
+        both = self.shares * torch.cat([misfit, said.mean, said.scale], dim=2)  # (B, 2, 3 D)
+        error, mean, scale = (both[:, 0] + both[:, 1]).chunk(3, dim=1)
+        prediction = Prediction(skip + unit * mean, unit * scale, unit * error)
         answer = self.frame.answer(scaled, entity_index, rows=recent, prediction=prediction)
         return answer, said.attention
 

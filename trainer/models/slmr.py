@@ -9,8 +9,9 @@ using self-supervised learning of masked representations ("SLMR"); M passes, W =
                branch(v) = (o - y) R
     cross      relu(norm(pool(branch(E_0) + E_1))) at even points, the other way round at odd ones
     attention  gate_d = sigmoid of two dense layers on the mean over time; a factor per dimension
-    memory     h = last state of a GRU over what came of this, and over the points themselves
-    heads      the next point, from h; all points of the pass, from a second GRU fed h at each
+    memory     h = last state of a GRU over pairs of what came of this, and of the points themselves
+    heads      the next point, from h; all points of the pass, from a second GRU fed h at each,
+               newest first (Srivastava, Mansimov, Salakhutdinov, ICML 2015, section 2.1)
     x_d ~ Laplace(m_d, s_d), s_d = low + (high - low) * sigmoid(g_d), for either head
 
 What is asked of both heads is what linear leave-one-out leaves over, in units of its root mean
@@ -22,12 +23,15 @@ What differs from the published code, and why:
 - Both halves go through the same branch; there one is pooled more often than the other.
 - Its first scale, which subtracts itself from itself, is left out.
 - Every point of the decoder gets the whole of h; there its elements are dealt out over the points.
+- The memory reads a point of each half at a time, and the decoder goes backwards: half the steps,
+  and one instead of W where only the newest point is asked for.
+- Norms have positive factors, so that they can be taken through pools and rectifiers
+  (`trainer.models.slmr_baked`).
 - Hidden dimensions are named to the network: a zero alone is an ordinary value.
 - The memory sees the points, too: behind pools and rectifiers their exact values are lost.
 - Heads learn a likelihood with a bounded scale, not root mean squares: absolute errors decide.
 """
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -37,6 +41,7 @@ from torch import Tensor, nn
 from trainer.config import SlmrConfig
 from trainer.linear import INPUT_LIMIT
 
+MAX_DIVISOR = 1.0  # of errors: a small scale sharpens one, a large one never excuses any
 SQUEEZE = 16  # dimensions per unit of the attention's bottleneck
 
 
@@ -48,8 +53,8 @@ class Head(NamedTuple):
     scale: Tensor
 
     def misfit(self, value: Tensor) -> Tensor:
-        """Its share of the error: a small scale sharpens it, a large one never excuses any."""
-        return self.share * (value - self.mean).abs() / self.scale.clamp(max=1.0)
+        """Its share of the error."""
+        return self.share * (value - self.mean).abs() / self.scale.clamp(max=MAX_DIVISOR)
 
 
 class Said(NamedTuple):
@@ -61,41 +66,26 @@ class Said(NamedTuple):
 
 
 class Norm(nn.Module):
-    """Batch normalisation of the last axis (Ioffe and Szegedy, ICML 2015)."""
+    """Batch normalisation of the last axis (Ioffe and Szegedy, ICML 2015), factors positive."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
+        self.norm = nn.BatchNorm1d(channels, affine=False)
+        self.log_factor = nn.Parameter(torch.zeros(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Any leading axes."""
         normal: Tensor = self.norm(x.flatten(0, -2))
-        return normal.reshape(x.shape)
+        return normal.reshape(x.shape) * self.log_factor.exp() + self.shift
 
-    def baked(self) -> "Affine":
-        """The same with the statistics of the training."""
-        norm = self.norm
-        mean, variance = norm.running_mean, norm.running_var
+    def line(self) -> tuple[Tensor, Tensor]:
+        """Factor and shift per channel that do the same, with the statistics of the training."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
         assert mean is not None
         assert variance is not None
-        scale = norm.weight.detach() / (variance + norm.eps).sqrt()
-        return Affine(scale, norm.bias.detach() - mean * scale)
-
-
-class Affine(nn.Module):
-    """A factor and a shift per channel."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, scale: Tensor, shift: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any leading axes."""
-        return x * self.scale + self.shift
+        factor = self.log_factor.exp() / (variance + self.norm.eps).sqrt()
+        return factor, self.shift - mean * factor
 
 
 class TimeConvolution(nn.Module):
@@ -131,28 +121,6 @@ class TimeConvolution(nn.Module):
         """(..., steps, C) -> the same shape."""
         normal: Tensor = self.norm((x.flatten(-2) @ self.matrix()).reshape(x.shape))
         return normal
-
-    def baked(self) -> "TimeMatrix":
-        """The same with the matrix made."""
-        norm = self.norm.baked()
-        factor = norm.scale.repeat(len(self.tap))  # of every column
-        return TimeMatrix(self.matrix().detach() * factor, norm.shift)
-
-
-class TimeMatrix(nn.Module):
-    """One matrix over all channels of all points, and a shift per channel."""
-
-    matrix: Tensor
-    shift: Tensor
-
-    def __init__(self, matrix: Tensor, shift: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("matrix", matrix)
-        self.register_buffer("shift", shift)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., steps, C) -> the same shape."""
-        return (x.flatten(-2) @ self.matrix).reshape(x.shape) + self.shift
 
 
 class Branch(nn.Module):
@@ -208,7 +176,7 @@ class Slmr(nn.Module):
         self.branch, self.cross = Branch(dimensions, config), Norm(dimensions)
         self.squeeze = nn.Linear(dimensions, squeezed)
         self.excite = nn.Linear(squeezed, dimensions)
-        self.memory = nn.GRU(2 * dimensions, config.hidden, batch_first=True)
+        self.memory = nn.GRU(4 * dimensions, config.hidden, batch_first=True)
         foretell = nn.Linear(config.hidden, 2 * dimensions)
         self.forecast = nn.Sequential(
             nn.Linear(config.hidden, config.hidden),
@@ -255,31 +223,21 @@ class Slmr(nn.Module):
         mean = (x.transpose(2, 3) @ self.mean_over_time)[..., 0]  # (M, B, D)
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
         x = torch.cat([x * gate[:, :, None], passes], dim=3)  # (M, B, W, 2 D)
-        _, h = self.memory(x.flatten(0, 1))  # (1, M B, H)
+        pairs = x.flatten(0, 1).reshape(-1, self.lookback // 2, 4 * passes.shape[3])
+        _, h = self.memory(pairs)  # (1, M B, H)
         return h[0].unflatten(0, passes.shape[:2]), gate
 
     def decode(self, h: Tensor) -> Tensor:
-        """h (M, B, H) -> states of the decoder (M, B, W, H)."""
+        """h (M, B, H) -> states of the decoder (M, B, W, H), oldest first; made newest first."""
         repeated = h.flatten(0, 1)[:, None].expand(-1, self.lookback, -1)
         states, _ = self.decoder(repeated)
         decoded: Tensor = states.unflatten(0, h.shape[:2])
-        return decoded
+        return decoded.flip(2)
 
 
-def pool(x: Tensor) -> Tensor:
-    """Highest of each point and its two neighbours: (..., time, C) -> the same shape."""
-    time = torch.arange(x.shape[-2])
-    before = x.index_select(-2, (time - 1).clamp_min(0))
-    behind = x.index_select(-2, (time + 1).clamp_max(len(time) - 1))
+def pool(x: Tensor, *, axis: int = -2) -> Tensor:
+    """Highest of each point and its two neighbours along the axis of time."""
+    time = torch.arange(x.shape[axis])
+    before = x.index_select(axis, (time - 1).clamp_min(0))
+    behind = x.index_select(axis, (time + 1).clamp_max(len(time) - 1))
     return torch.maximum(torch.maximum(before, behind), x)
-
-
-def baked(network: Slmr) -> Slmr:
-    """A copy whose normalisations and convolutions are constants, for export."""
-    made = copy.deepcopy(network).eval()
-    made.add_module("cross", network.cross.baked())
-    made.branch.add_module("norm", network.branch.norm.baked())
-    for place, scale in enumerate(network.branch.scales):
-        assert isinstance(scale, TimeConvolution)
-        made.branch.scales[place] = scale.baked()
-    return made
