@@ -41,9 +41,11 @@ detection: $(VENV)/.everything         ## how well anomalies are found; DATA hol
 bundles: $(VENV)/.everything           ## train the shipped bundles again; DATA holds the SMD files
 	$(BIN)/gaugewatch simulate --output build/fleet --entities 8 --train-points 10080 \
 	  --test-points 2880 --faults-per-entity 7 --seed 1
-	$(FIT) --data build/fleet --name simulated-fleet
-	$(FIT) --data $(DATA)/SMD/machine-1-6.npz --name smd-machine-1-6
-	$(FIT) --data $(DATA)/SMD/machine-2-1.npz --name smd-machine-2-1
+	for model in slmr gru_vae blind_spot; do \
+	  $(FIT) --model $$model --data build/fleet --name simulated-fleet && \
+	  $(FIT) --model $$model --data $(DATA)/SMD/machine-1-6.npz --name smd-machine-1-6 && \
+	  $(FIT) --model $$model --data $(DATA)/SMD/machine-2-1.npz --name smd-machine-2-1 || exit 1; \
+	done  # the last of each name is the current one
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
 

@@ -8,6 +8,7 @@ GaugewatchError
 │   ├── BadPoints               422  well-formed, but points do not fit their bundle
 │   ├── BadSeries               422  a file of points cannot be read
 │   ├── BadCursor               422
+│   ├── EpochMovedOn            412  somebody changed what was to be replaced
 │   └── BundleRefused           422  a candidate that was tried and must not score
 ├── NotAuthorised               401
 ├── OriginRefused               403  a web page of another site (web/auth.py)
@@ -18,6 +19,7 @@ GaugewatchError
 ├── Overloaded                  503  queues are full; retry
 ├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
 ├── StoreUnavailable            503  Redis is away; retry
+├── ConfigurationUnreadable     503  another release wrote it; serving goes on with the one before
 ├── StoreMisconfigured          500  Redis would lose what we promise to keep (stops the start)
 ├── BundleInvalid               500  a bundle cannot be trusted (stops the start)
 ├── SettingInvalid              500  a setting cannot work (stops the start)
@@ -87,6 +89,13 @@ class BadCursor(BadInput):
     code = "bad_cursor"
 
 
+class EpochMovedOn(BadInput):
+    """The document was changed since it was read; read it again."""
+
+    status = 412
+    code = "epoch_moved_on"
+
+
 class BundleRefused(BadInput):
     """A version was opened and tried, and cannot be put in force."""
 
@@ -134,6 +143,14 @@ class StoreUnavailable(GaugewatchError):
 
     status = 503
     code = "store_unavailable"
+    retry_after_seconds = 1
+
+
+class ConfigurationUnreadable(GaugewatchError):
+    """The configuration in force is of a form that this release does not know."""
+
+    status = 503
+    code = "configuration_unreadable"
     retry_after_seconds = 1
 
 

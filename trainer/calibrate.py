@@ -29,10 +29,12 @@ def calibrate(
     draft: Bundle, stretches: Sequence[Stretch], *, on_point: Callable[[int], None] | None = None
 ) -> Calibration:
     """Fit every constant of `draft` but its centre and its constant dimensions."""
-    if short := [s.entity_index for s in stretches if len(s.values) - s.warm_up < MIN_POINTS]:
+    names = draft.manifest.entities
+    points = {names[one.entity_index - 1]: len(one.values) - one.warm_up for one in stretches}
+    if short := [f"{name} has {count}" for name, count in points.items() if count < MIN_POINTS]:
         raise TrainingFailed(
             f"calibration needs {MIN_POINTS} held-out points per entity; "
-            f"entities {short} have fewer: train on longer series"
+            f"{', '.join(short)}: train on longer series"
         )
     unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
     observed = observe(draft, [*stretches, *unknown], on_point=on_point)

@@ -14,9 +14,9 @@ from service.scoring.bundle import Bundle, load_bundle
 from trainer import cli_benchmark
 from trainer.benchmark.rows import BENCH
 from trainer.config import MaskMode, Model, Preset, preset
-from trainer.console import complain, live, print_json, show
+from trainer.console import complain, live, print_json, show, warn
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
-from trainer.run import Order, check, examine, make, publish
+from trainer.run import Order, check, examine, make, publish, trainable
 
 USAGE, FAILURE = 2, 1
 
@@ -82,7 +82,7 @@ def fit_command(
     knobs = {"seed": seed, "epochs": epochs, "is_linear_skip": linear_skip, "mask_mode": mask_mode}
     given = {k: v for k, v in {**knobs, "dilations": dilations}.items() if v is not None}
     config = preset(preset_name, model=model, **given)
-    halves = to_train_on(reader, data, test=test_data)
+    halves = trainable(to_train_on(reader, data, test=test_data), config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
     for part, own in parts.items():

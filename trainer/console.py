@@ -33,6 +33,12 @@ def complain(text: str, code: int) -> int:
     return code
 
 
+def warn(text: str) -> None:
+    """One yellow line on stderr."""
+    line = f"[yellow]warning:[/yellow] {escape(text)}"
+    Console(stderr=True, soft_wrap=True).print(line, highlight=False)
+
+
 def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     """The table of measures, and where the bundle lies."""
     console = Console()

@@ -5,7 +5,7 @@ any entities, or a folder that the service recorded them into. An NPZ file bring
 a test half, or both; the others are the one half they are asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,13 @@ class Halves:
         """Both halves of one entity."""
         train, test = (
             [one for one in half if one.entity == entity] for half in (self.train, self.test)
+        )
+        return Halves(train, test)
+
+    def without(self, entities: Collection[str]) -> "Halves":
+        """Both halves of all other entities."""
+        train, test = (
+            [one for one in half if one.entity not in entities] for half in (self.train, self.test)
         )
         return Halves(train, test)
 

@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count as count_from
 
 import numpy as np
 import torch
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
+from trainer.calibrate import MIN_POINTS
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, SlmrConfig
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
@@ -20,9 +22,9 @@ from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
-from trainer.windows import impute, medians, split, stretches
+from trainer.windows import MIN_ROWS, Split, impute, medians, split, stretches
 
-__all__ = ["Fitted", "Progress", "fit"]
+__all__ = ["Fitted", "Progress", "fit", "points_needed"]
 
 RESIDUAL_FLOOR = 0.01  # of a dimension's residual scale, in scaled units
 
@@ -43,6 +45,19 @@ def fit(
         training = Training(lesson)  # moves the weights of the fitted network
         training.run(on_progress or _ignore)
         return replace(fitted, history=tuple(training.history), best_epoch=training.best_epoch)
+
+
+def points_needed(config: Config) -> int:
+    """So many points of an entity are enough to train on; so are more."""
+    return next(count for count in count_from(MIN_ROWS) if _is_enough(count, config))
+
+
+def _is_enough(count: int, config: Config) -> bool:
+    try:
+        part = split(count, config).calibration
+    except TrainingFailed:
+        return False
+    return bool(part.stop - part.start >= MIN_POINTS)
 
 
 @contextmanager
@@ -84,7 +99,7 @@ def _check(series: Sequence[Series]) -> None:
 
 def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     """Split, fit the closed-form parts, and build the network with its initial weights."""
-    splits = tuple(split(len(one.values), config) for one in series)
+    splits = tuple(_split(one, config) for one in series)
     raw = []
     for one, parts in zip(series, splits, strict=True):
         rows = impute(one.values, medians(one.values[parts.fit]))
@@ -112,6 +127,13 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         training_sha256=_digest(series),
     )
     return replace(fitted, residual_scale=_residual_scale(fitted, clipped))
+
+
+def _split(series: Series, config: Config) -> Split:
+    try:
+        return split(len(series.values), config)
+    except TrainingFailed as error:
+        raise TrainingFailed(f"{series.entity}: {error.detail}") from None
 
 
 def _network(dimensions: int, config: Config) -> Network:

@@ -38,20 +38,28 @@ def measure_horizon(fitted: Fitted, folder: Path) -> Horizon:
     shapes = state_shapes(fitted)
     if list(shapes) == ["lags"]:
         return Horizon(shapes["lags"][0] + 1, is_reached=True)
-    graphs = Graphs(folder, shapes)
+    replay = _replay(fitted, Graphs(folder, shapes))
+    entities, cap, shortest = len(replay.rows), replay.cap, replay.rows.shape[1]
+    carried = replay.carried()
+    lanes = _lanes(entities=entities, first=cap, last=shortest - cap)
+    fresh = replay.errors(lanes, steps=cap)  # (lane, cap)
+    places = lanes[1][:, None] + np.arange(cap)
+    return _horizon(fresh, carried[lanes[0][:, None], places], usual=carried[:, cap:])
+
+
+def calibration_errors(fitted: Fitted, graphs: Graphs) -> FloatArray:
+    """Mean scaled |value - expected| (entity, time) of a state carried over calibration rows."""
+    replay = _replay(fitted, graphs)
+    return replay.carried()[:, replay.cap :]
+
+
+def _replay(fitted: Fitted, graphs: Graphs) -> "_Replay":
     spread = np.linspace(1, len(fitted.entities), min(len(fitted.entities), ENTITIES))
     chosen = spread.round().astype(np.int64)
     series = [_calibration_rows(fitted, int(index)) for index in chosen]
     shortest = min(len(rows) for rows in series)
     rows = np.stack([one[-shortest:] for one in series])  # (entity, time, dimension)
-    cap = min(CAP, shortest // 3)
-    everyone = np.arange(len(chosen))
-    replay = _Replay(graphs, rows, chosen, fitted.linear.scaling.span[chosen])
-    carried = replay.errors((everyone, 0 * everyone), steps=shortest)
-    lanes = _lanes(entities=len(chosen), first=cap, last=shortest - cap)
-    fresh = replay.errors(lanes, steps=cap)  # (lane, cap)
-    places = lanes[1][:, None] + np.arange(cap)
-    return _horizon(fresh, carried[lanes[0][:, None], places], usual=carried[:, cap:])
+    return _Replay(graphs, rows, chosen, fitted.linear.scaling.span[chosen])
 
 
 def _calibration_rows(fitted: Fitted, index: int) -> Array:
@@ -74,6 +82,16 @@ class _Replay:
     rows: Array  # (entity, time, dimension)
     entity_index: IndexArray  # (entity,)
     span: FloatArray  # (entity, dimension)
+
+    @property
+    def cap(self) -> int:
+        """Points that a state may take to forget where it began."""
+        return min(CAP, int(self.rows.shape[1]) // 3)
+
+    def carried(self) -> FloatArray:
+        """Errors (entity, time) of every entity from its first row on."""
+        everyone = np.arange(len(self.rows))
+        return self.errors((everyone, 0 * everyone), steps=self.rows.shape[1])
 
     def errors(self, lanes: tuple[IndexArray, IndexArray], *, steps: int) -> FloatArray:
         """Mean scaled |value - expected| (lane, step) of lanes that start from zero."""

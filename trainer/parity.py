@@ -30,13 +30,15 @@ State = dict[str, Array]
 class Graphs:
     """Both graphs of a folder in single-threaded sessions, as the service runs them."""
 
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[int, ...]], *, step: str = "step.onnx"
+    ) -> None:
         self._shapes = dict(shapes)
         self._step, self._window = (
             ort.InferenceSession(
-                folder / f"{name}.onnx", single_threaded(), providers=["CPUExecutionProvider"]
+                folder / name, single_threaded(), providers=["CPUExecutionProvider"]
             )
-            for name in ("step", "window")
+            for name in (step, "window.onnx")
         )
 
     def fresh(self, batch: int) -> State:
@@ -84,6 +86,13 @@ def measure_parity(fitted: Fitted, folder: Path) -> dict[str, float]:
         "window_step": _difference(window, step),
         "batch": _batch_difference(graphs, rows[:, -1], entity, state),
     }
+
+
+def batch_difference(fitted: Fitted, graphs: Graphs) -> float:
+    """Largest difference of what a step graph says of a row alone and in a batch."""
+    rows, entity = _windows(fitted)
+    _, state = graphs.replay(rows, entity)
+    return _batch_difference(graphs, rows[:, -1], entity, state)
 
 
 def _windows(fitted: Fitted) -> tuple[Array, IndexArray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from service.errors import SettingInvalid
+from service.errors import SettingInvalid, TrainingFailed
 from service.scoring.bundle import Bundle, load_bundle, write_manifest
 from service.scoring.fold import Fold
 from service.scoring.offline import Scored, score_series
@@ -17,7 +17,7 @@ from trainer.build import build_bundle
 from trainer.config import CONFIGS, Config, NetworkConfig, restored
 from trainer.datasets import Halves, expect_dimensions
 from trainer.evaluate import evaluate
-from trainer.fit import Fitted, fit
+from trainer.fit import Fitted, fit, points_needed
 from trainer.report import Material, write_history, write_report
 from trainer.training import Progress
 
@@ -44,6 +44,22 @@ class Order:
     name: str
     output: Path
     period_seconds: float
+
+
+def trainable(halves: Halves, config: Config, *, warn: Callable[[str], None]) -> Halves:
+    """Both halves of the entities that have enough points to train on, if there are any."""
+    needed = points_needed(config)
+    points = {one.entity: len(one.values) for one in halves.train}
+    short = {entity: count for entity, count in points.items() if count < needed}
+    if points and len(short) == len(points):
+        longest = max(points, key=points.__getitem__)
+        raise TrainingFailed(
+            f"every series is too short: one entity needs {needed} points to train on, "
+            f"the longest is {longest} with {points[longest]}"
+        )
+    for entity, count in short.items():
+        warn(f"{entity} is left out: it has {count} points, and {needed} are needed to train on")
+    return halves.without(short)
 
 
 def check(order: Order, halves: Halves, *, has_untrained: bool = False) -> None:

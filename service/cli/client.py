@@ -13,7 +13,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from service.errors import BadInput, GaugewatchError, StoreUnavailable
+from service.errors import BadInput, EpochMovedOn, GaugewatchError, StoreUnavailable
 from service.stream.messages import Alert, Point, Verdict
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
@@ -67,9 +67,14 @@ class Client:
         """JSON of a route."""
         return json.loads(self._request("GET", path, None))
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """JSON that a change of something answers with."""
-        return json.loads(self._request(method, path, body))
+    def send(
+        self, method: str, path: str, body: bytes | None = None, *, epoch: int | None = None
+    ) -> Any:
+        """JSON that a change of something answers with.
+
+        Raises EpochMovedOn where the configuration of another epoch is in force than this one.
+        """
+        return json.loads(self._request(method, path, body, epoch=epoch))
 
     async def alerts(
         self, *, after: str | None = None
@@ -88,9 +93,12 @@ class Client:
             answer = error.response
             raise _problem(answer.status_code, bytes(answer.body or b"")) from None
 
-    def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+    def _request(
+        self, method: str, path: str, body: bytes | None, *, epoch: int | None = None
+    ) -> bytes:
         deadline = time.monotonic() + self._patience_seconds
         headers = self._headers | ({"Content-Type": "application/json"} if body else {})
+        headers |= {} if epoch is None else {"If-Match": f'"{epoch}"'}
         while True:
             try:
                 self._connection.request(method, path, body, headers)
@@ -128,4 +136,5 @@ def _problem(status: int, body: bytes) -> GaugewatchError:
     except (ValueError, KeyError, TypeError):
         detail, errors = f"HTTP {status}", []
     kind = BadInput if 400 <= status < 500 else GaugewatchError
+    kind = EpochMovedOn if status == EpochMovedOn.status else kind
     return kind("; ".join([detail, *(str(error) for error in errors[:3])]))

@@ -2,9 +2,10 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from service.cli.client import DEFAULT_URL, Client
-from service.errors import BadInput
+from service.errors import BadInput, EpochMovedOn
 from service.stream.effective import Effective, PoliciesInForce
 from service.stream.policy import DimensionPolicy, Maintenance, Policy
 
@@ -23,6 +24,7 @@ app = typer.Typer(help="What opens an incident.", no_args_is_help=True, add_comp
 Url = Annotated[str, typer.Option(help="Where the service listens.")]
 Key = Annotated[str | None, typer.Option(envvar="GAUGEWATCH_KEY", help="Bearer key.")]
 Entity = Annotated[str, typer.Argument(help="Entity.")]
+Answer = TypeVar("Answer")
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST: Final = timedelta(days=3_660)
 
@@ -37,10 +39,11 @@ def show(
     """The document, as `set` reads it; or all that holds of one entity, and who said it."""
     with Client(url, key=key) as client:
         if entity is None:
-            known = msgspec.convert(client.get("/v1/policies"), PoliciesInForce)
+            known = _document(client)
+            typer.echo(f"epoch {known.epoch}", err=True)
             typer.echo(msgspec.json.format(msgspec.json.encode(known.policies)))
             return
-        state = _state(client, entity)
+        state = state_of(client, entity)
     if as_json:
         typer.echo(msgspec.json.encode(state))
         return
@@ -50,13 +53,19 @@ def show(
 @app.command("set")
 def put(
     file: Annotated[Path, typer.Argument(help="JSON document of policies.")],
+    epoch: Annotated[
+        int | None, typer.Option(min=1, help="Only if this is still in force; `show` tells it.")
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
     """Put a document in the place of all policies, on all replicas."""
     body = file.read_bytes()
     with Client(url, key=key) as client:
-        known = msgspec.convert(client.send("PUT", "/v1/policies", body), PoliciesInForce)
+        if epoch is None:
+            known = twice(lambda: _replaced(client, body, _document(client).epoch))
+        else:
+            known = _replaced(client, body, epoch)
     patterns, entities = len(known.policies.patterns), len(known.policies.entities)
     said = f"default, {patterns} patterns, {entities} entities"
     typer.echo(f"policies are in force: {said} (epoch {known.epoch})")
@@ -72,7 +81,7 @@ def mute(
     """Let no incident of an entity open for a while; an open one stays."""
     until_ms = round(1000 * (time.time() + parsed(duration).total_seconds()))
     with Client(url, key=key) as client:
-        state = _muted(client, _state(client, entity), until_ms)
+        state = twice(lambda: muted(client, state_of(client, entity), until_ms))
     typer.echo(f"{entity} is muted until {_moment(state.policy.muted_until_ms or 0)}")
 
 
@@ -80,9 +89,9 @@ def mute(
 def unmute(entity: Entity, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Let incidents of an entity open again, whatever its patterns say."""
     with Client(url, key=key) as client:
-        state = _muted(client, _state(client, entity), None)
+        state = twice(lambda: muted(client, state_of(client, entity), None))
         if (state.policy.muted_until_ms or 0) > 1000 * time.time():
-            state = _muted(client, state, 0)
+            twice(lambda: muted(client, state_of(client, entity), 0))
     typer.echo(f"{entity} is not muted")
 
 
@@ -96,16 +105,34 @@ def parsed(duration: str) -> timedelta:
     return length
 
 
-def _muted(client: Client, state: Effective, until_ms: int | None) -> Effective:
-    """Say of an entity until when it is muted, and nothing else."""
+def twice(change: Callable[[], Answer]) -> Answer:
+    """Read and change something; once more, where somebody else changed it in between."""
+    try:
+        return change()
+    except EpochMovedOn:
+        return change()
+
+
+def muted(client: Client, state: Effective, until_ms: int | None) -> Effective:
+    """Say of an entity until when it is muted, and nothing else. Raises EpochMovedOn."""
     own = msgspec.structs.replace(state.own or Policy(), muted_until_ms=until_ms)
     path = f"/v1/policies/entities/{quote(state.entity, safe='')}"
     if own == Policy():
-        return msgspec.convert(client.send("DELETE", path), Effective)
-    return msgspec.convert(client.send("PUT", path, msgspec.json.encode(own)), Effective)
+        return msgspec.convert(client.send("DELETE", path, epoch=state.epoch), Effective)
+    body = msgspec.json.encode(own)
+    return msgspec.convert(client.send("PUT", path, body, epoch=state.epoch), Effective)
 
 
-def _state(client: Client, entity: str) -> Effective:
+def _document(client: Client) -> PoliciesInForce:
+    return msgspec.convert(client.get("/v1/policies"), PoliciesInForce)
+
+
+def _replaced(client: Client, body: bytes, epoch: int) -> PoliciesInForce:
+    answer = client.send("PUT", "/v1/policies", body, epoch=epoch)
+    return msgspec.convert(answer, PoliciesInForce)
+
+
+def state_of(client: Client, entity: str) -> Effective:
     query = urlencode({"entity": entity})
     return msgspec.convert(client.get(f"/v1/policies/effective?{query}"), Effective)
 

@@ -34,6 +34,7 @@ class Caretaker:
 
     def tick(self, serving: Serving) -> Ticked:
         """Go on with entities whose deadline has passed. Raises StoreUnavailable."""
+        self._lanes.retire(serving)
         groups: dict[str, list[str]] = {}
         for entity in due_entities(self._store, self._path.clock_ms()):
             if (name := serving.bundle_of(entity)) is None:
@@ -63,7 +64,7 @@ class Caretaker:
         self._store.commit_epoch = serving.epoch
         for _ in range(ATTEMPTS):
             lane.arena.drop(entity)
-            (held,) = restore(lane, self._store, [entity], lane_of=self._lanes.wrote)
+            (held,) = self._restored(serving, lane, [entity])
             if not held.token:
                 lane.arena.drop(entity)
                 raise UnknownEntity("no point of this entity is kept")
@@ -76,7 +77,7 @@ class Caretaker:
     def _care(self, serving: Serving, lane: Lane, due: Sequence[str]) -> Ticked:
         for entity in due:
             lane.arena.drop(entity)  # another replica may know better than our memory
-        held = restore(lane, self._store, due, lane_of=self._lanes.wrote)
+        held = self._restored(serving, lane, due)
         waits = [entity for entity, one in zip(due, held, strict=True) if one.waiting]
         flushed = []
         if waits:
@@ -97,6 +98,10 @@ class Caretaker:
         outcomes = self._commit(lane, held, states, commits)
         alerts = written_alerts(commits, outcomes)
         return Ticked(outcomes.count(Outcome.OK), alerts, flushed)
+
+    def _restored(self, serving: Serving, lane: Lane, entities: Sequence[str]) -> list[Held]:
+        tells = serving.policies.tells_calibrating
+        return restore(lane, self._store, entities, lane_of=self._lanes.wrote, tells=tells)
 
     def _commit(
         self, lane: Lane, held: Sequence[Held], states: States, commits: Sequence[Commit]

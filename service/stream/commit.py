@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 TOKEN_BYTES: Final = 16
 MAX_RING_BYTES: Final = 64 * 2**20
 POINTS_PER_SNAPSHOT: Final = 32
@@ -55,8 +57,7 @@ class IncidentPart:
     rows: bytes  # oldest first, up to the last point of the incident
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """One change of one entity: new rows, oldest first, with what they cause."""
 
     entity: str

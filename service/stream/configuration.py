@@ -4,12 +4,14 @@ One document in Redis, replaced whole under an epoch that every replacement rais
 the epoch of the configuration they were made under, so that replicas agree.
 """
 
-from fnmatch import fnmatchcase
+from collections.abc import Callable
+from functools import cached_property
 
 import msgspec
 from msgspec import Struct
 
-from service.errors import BadInput, UnknownBundle
+from service.errors import BadInput, ConfigurationUnreadable, UnknownBundle
+from service.stream.patterns import matcher, remembering
 from service.stream.policy import Policies, Policy
 from service.stream.policy_limits import MAX_ENTITIES, checked, checked_policy
 
@@ -26,7 +28,7 @@ class Active(Struct, frozen=True, forbid_unknown_fields=True):
     before: tuple[str, ...] = ()  # what a rollback goes back to is last
 
 
-class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
+class Configuration(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What all replicas agree on."""
 
     active: dict[str, Active] = {}  # by bundle
@@ -40,7 +42,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
         """The bundle an operator chose for this entity: by its name, else by a pattern."""
         if (own := self.entities.get(entity)) is not None:
             return own
-        return next((name for pattern, name in self.patterns if fnmatchcase(entity, pattern)), None)
+        return self._by_pattern(entity) if self.patterns else None
 
     def activated(self, name: str, version: str) -> "Configuration":
         """With this version in force; a shadow of it ends."""
@@ -120,8 +122,21 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
 
     @staticmethod
     def decode(document: bytes) -> "Configuration":
-        """The inverse of `encode`."""
-        return msgspec.json.decode(document, type=Configuration)
+        """The inverse of `encode`. Raises ConfigurationUnreadable."""
+        try:
+            return msgspec.json.decode(document, type=Configuration)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            detail = "the configuration in Redis is of another form; did a newer release write it?"
+            raise ConfigurationUnreadable(detail) from error
+
+    @cached_property
+    def _by_pattern(self) -> Callable[[str], str | None]:
+        matchers = [(matcher(pattern), name) for pattern, name in self.patterns]
+
+        def first(entity: str) -> str | None:
+            return next((name for matches, name in matchers if matches(entity)), None)
+
+        return remembering(first)
 
     def _active(self, name: str) -> Active:
         try:

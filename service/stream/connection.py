@@ -1,46 +1,75 @@
-"""The connection to Redis: a command is repeated here, and nowhere else, within its budget."""
+"""The connection to Redis: what is asked in one call, and what in a call per group of keys.
 
-import random
-import time
-from collections.abc import Callable
-from typing import Any
+One Redis is asked for everything at once. A cluster is asked for each hash tag by itself
+(cluster.py). Nobody else knows which of them it is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisGone, ResponseError, TimeoutError as RedisSlow
-from redis.retry import Retry
 
-from service.errors import StoreUnavailable
+from service.stream.cluster import Cluster
+from service.stream.patience import Patience
+from service.stream.topology import is_cluster
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
 
-class Connection:
-    """One client; for one thread at a time."""
+class Connection(Protocol):
+    """For one thread at a time; every call raises StoreUnavailable."""
 
-    def __init__(
-        self, url: str, *, connect_seconds: float, command_seconds: float, budget_seconds: float
-    ) -> None:
-        self._last_start_seconds = budget_seconds - connect_seconds - command_seconds
-        self.client = Redis.from_url(
-            url,
-            protocol=2,
-            driver_info=None,  # saves a round trip at connection
-            retry=Retry(NoBackoff(), 0),  # redis-py would repeat writes by itself
-            socket_timeout=command_seconds,
-            socket_connect_timeout=connect_seconds,
-        )
+    def ask(self, key: str | bytes, action: Callable[[Redis], Answer]) -> Answer:
+        """What is known where this key lies; all that `action` asks for has its hash tag."""
 
-    def ask(self, action: Callable[[], Any]) -> Any:
-        """Run one command within the budget; an unknown outcome is sent again, token and all."""
-        last_start = time.monotonic() + self._last_start_seconds
-        while True:
-            try:
-                return action()
-            except (RedisGone, RedisSlow) as error:
-                pause_seconds = random.uniform(0.01, 0.05)
-                if time.monotonic() + pause_seconds > last_start:
-                    raise StoreUnavailable(f"Redis did not answer in time: {error}") from error
-                time.sleep(pause_seconds)
-            except ResponseError as error:
-                if str(error).startswith("GWINVALID"):
-                    raise ValueError(f"a commit that cannot be: {error}") from error
-                raise StoreUnavailable(f"Redis refused: {error}") from error
+    def ask_each(
+        self,
+        items: Sequence[Item],
+        key_of: Callable[[Item], bytes],
+        action: Callable[[Redis, Sequence[Item]], Sequence[Answer]],
+    ) -> list[Answer]:
+        """One answer per item; `action` gets items that can be asked for in one call.
+
+        `key_of` is the same key for all items of a hash tag. A repeated call may ask again.
+        """
+
+    def ask_nodes(self, action: Callable[[Redis], Answer]) -> list[Answer]:
+        """What each server says that takes writes."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Server:
+    """One Redis."""
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        self._client = patience.client(url)
+        self._repeated = patience.repeated
+
+    def ask(self, key: str | bytes, action: Callable[[Redis], Answer]) -> Answer:  # noqa: ARG002
+        """Wherever the key lies, it is here."""
+        return self._repeated(lambda: action(self._client))
+
+    def ask_each(
+        self,
+        items: Sequence[Item],
+        key_of: Callable[[Item], bytes],  # noqa: ARG002
+        action: Callable[[Redis, Sequence[Item]], Sequence[Answer]],
+    ) -> list[Answer]:
+        """All items in one call."""
+        return list(self._repeated(lambda: action(self._client, items))) if items else []
+
+    def ask_nodes(self, action: Callable[[Redis], Answer]) -> list[Answer]:
+        """The only one."""
+        return [self._repeated(lambda: action(self._client))]
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._client.close()
+
+
+def connect(url: str, patience: Patience) -> Connection:
+    """What the scheme of a URL asks for; nothing is sent yet."""
+    return Cluster(url, patience) if is_cluster(url) else Server(url, patience)

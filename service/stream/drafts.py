@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -37,6 +36,7 @@ class _Moved(NamedTuple):
     messages: Sequence[Message]
     tells: bool
     was_silent: bool
+    is_quiet: bool  # the first of them is of a backfill
     waiting: bytes | None  # None: what waited before
     lateness_ms: int
     policy: Policy
@@ -63,7 +63,7 @@ def drafts_of_waiting(lane: Lane, sifted: Sifted, *, ruling: Ruling, now_ms: int
             snapshot=lane.arena.states([held]).tobytes() if needs_snapshot else None,
             due_ms=due_ms[number],
         )
-        commits.append(replace(commit, waiting=sifted.waiting[number]))
+        commits.append(msgspec.structs.replace(commit, waiting=sifted.waiting[number]))
     return commits
 
 
@@ -86,9 +86,10 @@ def draft_without_rows(
         row_count=len(held.rows) // lane.layout.row_bytes,
         layout=lane.layout,
         snapshot=snapshot,
-        alerts=tuple(part.alert for part in told),
-        incidents=tuple(told),
+        alerts=tuple(part.alert for part in (*held.ended, *told)),
+        incidents=(*held.ended, *told),
         silent_at_ms=due_ms,
+        waiting=b"" if held.drops_waiting else None,
     )
 
 
@@ -98,6 +99,7 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
     starts, ends = arrived.starts[:-1].tolist(), arrived.starts[1:].tolist()
     newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
     was_silent = lane.arena.is_silent(arrived.held).tolist()
+    is_quiet = arrived.is_quiet[starts].tolist()
     is_scored = advanced.rows["status"] == Status.SCORED
     scored = np.add.reduceat(is_scored, starts, dtype=np.int64).tolist()
     is_eventful = np.logical_or.reduceat(advanced.rows["opened_ms"] > 0, starts).tolist()
@@ -113,6 +115,7 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
             messages=advanced.messages[number],
             tells=bool(advanced.tells[number]),
             was_silent=was_silent[number],
+            is_quiet=is_quiet[number],
             waiting=arrived.waiting[number],
             lateness_ms=lateness_ms[number],
             policy=ruling.policies[members[number]],
@@ -125,11 +128,13 @@ def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
     is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
     told = _incidents(lane, moved) if moved.tells and moved.is_eventful else ()
     alerts = tuple(message.content for message in moved.messages if message.is_public)
-    if moved.tells and moved.was_silent:
+    if moved.was_silent:  # then that was told, whoever scored it
         again = heard_again(
             entity, held.timestamp_ms, int(new["timestamp_ms"][0]), model=lane.reader.title
         )
-        told, alerts = (again, *told), (again.alert, *alerts)
+        told = (again, *told)
+        alerts = alerts if moved.is_quiet else (again.alert, *alerts)
+    told, alerts = (*held.ended, *told), (*(part.alert for part in held.ended), *alerts)
     return Commit(
         entity=entity,
         expected_token=held.token,
@@ -142,7 +147,7 @@ def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
         alerts=alerts,
         incidents=told,
         silent_at_ms=_due_ms(lane, moved, now_ms),
-        waiting=moved.waiting,
+        waiting=b"" if moved.waiting is None and held.drops_waiting else moved.waiting,
         model=lane.reader.title,
         scored=moved.scored,
         day=moved.newest_ms // DAY_MS,

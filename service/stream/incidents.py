@@ -4,10 +4,9 @@ Written by the commit that opens, continues or resolves them; read and labelled 
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count, islice
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,12 +22,13 @@ from service.stream.incident_messages import (
 )
 from service.stream.keys import incident_index_key, incident_keys, shard_of
 from service.stream.messages import Alert
+from service.stream.script import Script
 from service.stream.store import Store
 
 MAX_PAGE: Final = 500
 MAX_LOOKED_AT: Final = 20_000  # records that one page may pass over
 _STEP: Final = 200  # records read at once
-_ANNOTATE: Final = (Path(__file__).parent / "annotate.lua").read_text()
+_ANNOTATE: Final = Script("annotate.lua")
 _ALERT: Final = msgspec.json.Decoder(Alert)
 
 
@@ -74,7 +74,7 @@ class Incidents:
             pipeline.get(rows_key)
             return list(pipeline.execute())
 
-        (entity, alert, note, layout, state), rows = self._store.ask(read)
+        (entity, alert, note, layout, state), rows = self._store.ask(record_key, read)
         incident = _incident(name, entity, alert, note)
         if incident is None:
             raise UnknownIncident("no incident of this name is kept")
@@ -86,7 +86,7 @@ class Incidents:
         said = {**msgspec.to_builtins(before), **msgspec.to_builtins(note)}
         merged = msgspec.json.encode(msgspec.convert(said, Note))
         key = incident_keys(_entity(name), name, self._store.options.shards)[0]
-        if not self._store.ask(lambda redis: redis.eval(_ANNOTATE, 1, key, merged)):
+        if not self._store.ask(key, partial(_ANNOTATE.run, keys=[key], args=[merged])):
             raise UnknownIncident("no incident of this name is kept")
         return self.record(name).incident
 
@@ -115,7 +115,7 @@ class Incidents:
             return list(found)
 
         for start in count(0, _STEP):
-            names = self._store.ask(partial(page, start))
+            names = self._store.ask(key, partial(page, start))
             for name, opened_ms in names:
                 place = _Place(int(opened_ms), name.decode())
                 if after is None or place < after:
@@ -126,17 +126,15 @@ class Incidents:
     def _read(self, places: list[_Place]) -> list[Incident | None]:
         shards = self._store.options.shards
 
-        def read(redis: Redis) -> list[list[bytes | None]]:
+        def read(redis: Redis, some: Sequence[_Place]) -> list[list[bytes | None]]:
             pipeline = redis.pipeline(transaction=False)
-            for place in places:
+            for place in some:
                 key = incident_keys(_entity(place.name), place.name, shards)[0]
                 pipeline.hmget(key, ["entity", "alert", "note"])
             return list(pipeline.execute())
 
-        return [
-            _incident(place.name, *found)
-            for place, found in zip(places, self._store.ask(read), strict=True)
-        ]
+        records = self._store.shards.ask_each(places, lambda place: _entity(place.name), read)
+        return [_incident(place.name, *found) for place, found in zip(places, records, strict=True)]
 
 
 def _incident(

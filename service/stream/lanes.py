@@ -42,6 +42,21 @@ class Lanes:
         """Forget what is held in memory of an entity; for the scoring thread."""
         for lane in list(self._lanes.values()):
             lane.arena.drop(entity)
+        for shadow in list(self._shadows.values()):
+            shadow.lane.arena.drop(entity)
+
+    def retire(self, serving: Serving) -> None:
+        """Let go of versions that are not served any more; for the scoring thread.
+
+        One that is still read from, or rolled back to, begins with what Redis keeps.
+        """
+        with self._lock:
+            served = {fold.bundle.title for fold in serving.folds.values()}
+            for title in self._lanes.keys() - served:
+                if len(self._lanes[title].arena):
+                    del self._lanes[title]
+            for name in self._shadows.keys() - serving.shadows.keys():
+                self._shadows.pop(name, None)
 
     def wrote(self, layout: Layout) -> Lane | None:
         """The lane whose rows and snapshots have this layout; None if its bundle is gone."""

@@ -13,7 +13,14 @@ StatusName = Literal[
 ]
 AlertKind = Literal["opened", "updated", "resolved"]
 AlertReason = Literal[
-    "anomaly", "lost_dimension", "no_data", "quiet", "new_normal", "silence", "data_again"
+    "anomaly",
+    "lost_dimension",
+    "no_data",
+    "quiet",
+    "new_normal",
+    "silence",
+    "data_again",
+    "abandoned",
 ]
 
 

@@ -79,7 +79,8 @@ class PointPath:
         """The path of a point. What was stale gets no answer. Returns what was new."""
         lane, entities = batch.lane, list(batch.positions)
         with self.stage("restore"):
-            held = restore(lane, self._store, entities, lane_of=self._lanes.wrote)
+            tells = batch.serving.policies.tells_calibrating
+            held = restore(lane, self._store, entities, lane_of=self._lanes.wrote, tells=tells)
         ruling = ruling_of(batch.serving.policies, entities, lane.fold.bundle.manifest)
         ruling = replace(ruling, hurries=_hurries(batch))
         sifted = sift(

@@ -4,9 +4,8 @@ A policy says some fields and inherits the others: from the default, then every 
 matches, in their order, then the entity's own. Limits are in `policy_limits`.
 """
 
-import re
-from fnmatch import translate
-from functools import cached_property, reduce
+from collections.abc import Callable
+from functools import cached_property, lru_cache, reduce
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -14,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from service.stream.patterns import MAX_REMEMBERED, matcher, remembering
+
 Direction = Literal["both", "up", "down", "none"]
 BoolArray = npt.NDArray[np.bool_]
 TimeArray = npt.NDArray[np.int64]
-
-MAX_KEPT: Final = 200_000  # entities whose merged policy is remembered
 
 
 class DimensionPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -113,44 +112,41 @@ class Policies(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         Fields that no level says are None; `open_window`, where said, is at least `open_count`.
         """
         if not self.patterns and entity not in self.entities:
-            return self._kept.default
-        return self._kept.of(entity)
+            return self._unmatched
+        return self._merged(entity)
+
+    def tells_calibrating(self, entity: str) -> bool:
+        """Whether alerts of an entity are sent although no bundle was trained on it."""
+        return bool(self.of(entity).alert_while_calibrating)
 
     def levels(self, entity: str) -> list[Level]:
         """What holds of an entity, the strongest last."""
         levels = [Level("default", self.default)]
         levels += [
             Level(f"pattern {one.pattern}", one.policy)
-            for one, matches in zip(self.patterns, self._kept.matchers, strict=True)
+            for one, matches in zip(self.patterns, self._matchers, strict=True)
             if matches(entity)
         ]
         own = self.entities.get(entity)
         return levels if own is None else [*levels, Level("entity", own)]
 
     @cached_property
-    def _kept(self) -> "_Kept":
-        return _Kept(self)
+    def _unmatched(self) -> Policy:
+        return _wide_enough(self.default)
 
+    @cached_property
+    def _matchers(self) -> list[Callable[[str], object]]:
+        return [matcher(one.pattern) for one in self.patterns]
 
-class _Kept:
-    """The merged policies of one document, remembered by entity."""
+    @cached_property
+    def _merged(self) -> Callable[[str], Policy]:
+        same = lru_cache(MAX_REMEMBERED)(_itself)
+        same(self._unmatched)
 
-    def __init__(self, policies: Policies) -> None:
-        self.default = _wide_enough(policies.default)
-        self.matchers = [re.compile(translate(one.pattern)).match for one in policies.patterns]
-        self._policies = policies
-        self._by_entity: dict[str, Policy] = {}
-        self._known: dict[Policy, Policy] = {self.default: self.default}
+        def of(entity: str) -> Policy:
+            return same(_wide_enough(reduce(merged, (one.policy for one in self.levels(entity)))))
 
-    def of(self, entity: str) -> Policy:
-        if (known := self._by_entity.get(entity)) is not None:
-            return known
-        if len(self._by_entity) >= MAX_KEPT:
-            self._by_entity.clear()
-            self._known = {self.default: self.default}
-        levels = (level.policy for level in self._policies.levels(entity))
-        policy = _wide_enough(reduce(merged, levels))
-        return self._by_entity.setdefault(entity, self._known.setdefault(policy, policy))
+        return remembering(of)
 
 
 def merged(base: Policy, over: Policy) -> Policy:
@@ -177,6 +173,11 @@ def closed(policy: Policy, timestamps_ms: TimeArray) -> BoolArray:
             since_ms = np.where(since_ms < 0, since_ms, since_ms % (window.every_seconds * 1000))
         is_closed |= (since_ms >= 0) & (since_ms < window.end_ms - window.start_ms)
     return is_closed  # (point,)
+
+
+def _itself(policy: Policy) -> Policy:
+    """Remembered, the first of all equal ones."""
+    return policy
 
 
 def _dimension_merged(base: DimensionPolicy, over: DimensionPolicy) -> DimensionPolicy:

@@ -4,7 +4,7 @@ Entity-days are counted from the points that were scored, so that silence promis
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -97,14 +97,15 @@ class Promise:
         if len(span) * DAY_SECONDS > self._store.options.incident_ttl_seconds:
             return False
 
-        def read(redis: Redis) -> list[list[tuple[bytes, float]]]:
+        def read(redis: Redis, shards: Sequence[int]) -> list[list[tuple[bytes, float]]]:
             pipeline = redis.pipeline(transaction=False)
             last = -self._store.options.incidents_kept  # from the newest: full if it is there
-            for shard in range(self._store.options.shards):
+            for shard in shards:
                 pipeline.zrange(incident_index_key(shard), last, last, withscores=True)
             return list(pipeline.execute())
 
-        oldest_ms = [opened_ms for found in self._store.ask(read) for _, opened_ms in found]
+        kept = self._store.shards.ask_all(read)
+        oldest_ms = [opened_ms for found in kept for _, opened_ms in found]
         return all(opened_ms < span.start * DAY_MS for opened_ms in oldest_ms)
 
 

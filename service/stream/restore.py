@@ -11,16 +11,21 @@ from service.stream.arena import Held
 from service.stream.commit import Layout
 from service.stream.lane import Lane
 from service.stream.rows import Rows, written
+from service.stream.silence import abandoned
 from service.stream.store import Store, Stored
-from service.stream.swap import Leaving, can_take_over, carry_over
+from service.stream.swap import Leaving, can_take_over, carry_over, left_open
+from service.stream.waiting import read_waiting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 TIMESTAMP = np.dtype("<i8")  # first in every row and every snapshot, whatever the bundle
 LaneOf = Callable[[Layout], Lane | None]  # who wrote in a layout, if that bundle can be opened
+Tells = Callable[[str], bool]  # whether an entity has alerts that its bundle was not trained on
 
 
-def restore(lane: Lane, store: Store, entities: Sequence[str], *, lane_of: LaneOf) -> list[Held]:
+def restore(
+    lane: Lane, store: Store, entities: Sequence[str], *, lane_of: LaneOf, tells: Tells
+) -> list[Held]:
     """What is held of each entity, after loading and replaying what was not.
 
     An entity that another bundle scored last is taken over from it.
@@ -34,13 +39,13 @@ def restore(lane: Lane, store: Store, entities: Sequence[str], *, lane_of: LaneO
         elif stored is not None and stored.layout != lane.layout:
             others.setdefault(stored.layout, []).append(entity)
         else:
-            _start(lane, entity, stored)
+            _start(lane, entity, stored, old=lane, tells=tells)
     for (entity, stored), state in zip(ours, _replayed(lane, ours), strict=True):
         newest_ms = int(state["entity"]["timestamp_ms"]) if stored.seq else -1
         held = Held(-1, stored.token, stored.seq, newest_ms, waiting=stored.waiting)
         lane.arena.put(entity, state, held)
     for layout, names in others.items():
-        _take_over(lane, lane_of(layout), store, names)
+        _take_over(lane, lane_of(layout), store, names, tells=tells)
     return [one for entity in entities if (one := lane.arena.get(entity)) is not None]
 
 
@@ -55,18 +60,48 @@ def _is_whole(lane: Lane, stored: Stored) -> bool:
     return bool((np.diff(np.concatenate([first, times])) > 0).all())
 
 
-def _start(lane: Lane, entity: str, stored: Stored | None) -> None:
-    """A fresh state; where the log is damaged, or of a bundle unlike ours, with its place in it."""
+def _start(
+    lane: Lane, entity: str, stored: Stored | None, *, old: Lane | None, tells: Tells
+) -> None:
+    """A fresh state; where the log is damaged, or of a bundle unlike ours, with its place in it.
+
+    What `old` left open there is told to end with the next commit.
+    """
     state = lane.fold.fresh(lane.entity_indices([entity]))
     held = Held(slot=-1)
     if stored is not None:
         log.warning("state started again", entity=entity, layout=stored.layout.digest)
         newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
-        held.token, held.seq, held.waiting = stored.token, stored.seq, stored.waiting
+        held.token, held.seq, held.needs_snapshot = stored.token, stored.seq, True
         if stored.seq and len(newest) >= TIMESTAMP.itemsize:
             held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
-        held.needs_snapshot = True
+            state["entity"]["timestamp_ms"] = held.timestamp_ms
+        _keep_waiting(lane, held, stored, entity=entity, old=old)
+        if old is not None:
+            opened_ms, is_silent = left_open(old, stored.snapshot, stored.rows)
+            state["entity"]["is_silent"] = is_silent
+            if opened_ms and _is_told(old, entity, tells):
+                title, newest_ms = lane.reader.title, held.timestamp_ms
+                held.ended = (abandoned(entity, opened_ms, newest_ms, model=title),)
     lane.arena.put(entity, state[0], held)
+
+
+def _is_told(lane: Lane, entity: str, tells: Tells) -> bool:
+    """Whether incidents of an entity are told while this bundle scores it."""
+    return entity in lane.fold.bundle.entity_indices or tells(entity)
+
+
+def _keep_waiting(lane: Lane, held: Held, stored: Stored, *, entity: str, old: Lane | None) -> None:
+    """What waits for its time, unless its values may be of other dimensions."""
+    if old is not None and can_take_over(old, lane):
+        held.waiting = stored.waiting
+    elif stored.waiting:
+        dimensions = None if old is None else old.fold.dimensions
+        points = dimensions and len(read_waiting(stored.waiting, dimensions=dimensions))
+        log.warning(
+            "waiting points dropped", entity=entity, points=points, bytes=len(stored.waiting)
+        )
+        held.drops_waiting = True
 
 
 def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
@@ -86,7 +121,9 @@ def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
     return states
 
 
-def _take_over(lane: Lane, old: Lane | None, store: Store, entities: Sequence[str]) -> None:
+def _take_over(
+    lane: Lane, old: Lane | None, store: Store, entities: Sequence[str], *, tells: Tells
+) -> None:
     """Entities that another bundle scored last; fresh where that is gone, or unlike ours."""
     whole: list[tuple[str, Stored]] = []
     rows: list[Rows] = []
@@ -96,7 +133,7 @@ def _take_over(lane: Lane, old: Lane | None, store: Store, entities: Sequence[st
             whole.append((entity, stored))
             rows.append(written(np.frombuffer(window, old.row_dtype)))
         else:
-            _start(lane, entity, stored)
+            _start(lane, entity, stored, old=old, tells=tells)
     if old is None or not whole:
         return
     states = _replayed(old, whole)
@@ -109,8 +146,19 @@ def _take_over(lane: Lane, old: Lane | None, store: Store, entities: Sequence[st
         held = Held(-1, stored.token, stored.seq, newest_ms, needs_snapshot=True)
         held.waiting = stored.waiting
         held.rows = carried.rows.tobytes()
+        if _is_told(old, entity, tells) and not _is_told(lane, entity, tells):
+            _give_up(lane, held, entity, carried.state)
         lane.arena.put(entity, carried.state, held)
     log.info("entities taken over", bundle=lane.fold.bundle.title, entities=len(whole))
+
+
+def _give_up(lane: Lane, held: Held, entity: str, state: np.void) -> None:
+    """End an open incident, of which nothing would be told any more."""
+    incident = state["entity"]["incident"]
+    if incident["is_open"]:
+        opened_ms, title = int(incident["opened_ms"]), lane.reader.title
+        held.ended = (abandoned(entity, opened_ms, held.timestamp_ms, model=title),)
+        incident["is_open"], incident["ended_ms"] = False, held.timestamp_ms
 
 
 def _can_go(old: Lane, new: Lane, stored: Stored) -> bool:

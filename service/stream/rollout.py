@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from service.errors import GaugewatchError, StoreUnavailable
+from service.errors import EpochMovedOn, GaugewatchError, StoreUnavailable
 from service.stream.configuration import Configuration
 from service.stream.models import Models
 from service.stream.serving import Serving
@@ -38,13 +38,14 @@ class Rollout:
         """Agree with what Redis says and the folder has. Raises what stops the start."""
         return await self.change(self._models.configured)
 
-    async def change(self, change: Change) -> Serving:
+    async def change(self, change: Change, *, expected_epoch: int | None = None) -> Serving:
         """Put a changed configuration in force, here at once. Raises StoreUnavailable.
 
-        What it names is opened first: what cannot be opened changes nothing.
+        What it names is opened first: what cannot be opened changes nothing. Raises EpochMovedOn
+        where another epoch than the expected one is in force, and the change would change it.
         """
         async with self._changing:
-            return await asyncio.to_thread(self._change, change)
+            return await asyncio.to_thread(self._change, change, expected_epoch)
 
     async def follow(self) -> None:
         """Adopt what other replicas put in force, for as long as the service runs."""
@@ -61,7 +62,7 @@ class Rollout:
                     log.error("configuration cannot be followed", detail=error.detail)
                 self.problem = f"the configuration in force cannot be served: {error.detail}"
 
-    def _change(self, change: Change) -> Serving:
+    def _change(self, change: Change, expected_epoch: int | None) -> Serving:
         sent = None
         for _ in range(ATTEMPTS):
             epoch, document = self._store.configuration()
@@ -71,6 +72,9 @@ class Rollout:
             wanted = change(known)
             if document is not None and wanted == known:
                 return self._models.adopt(epoch, known)
+            if expected_epoch not in (None, epoch):
+                self._models.adopt(epoch, known)  # who reads it again here reads the newest
+                raise EpochMovedOn(f"expected epoch {expected_epoch}, {epoch} is in force")
             self._models.prepare(wanted)
             sent = wanted.encode()
             if (replaced := self._store.configure(epoch, sent)) is not None:

@@ -4,11 +4,13 @@ The commit that makes an entity, or renews its keys, puts it at the end of the i
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Self
 
 from redis import Redis
 
 from service.errors import BadCursor
+from service.stream.connection import Connection
 from service.stream.keys import entity_index_key, entity_keys, shard_of
 
 MAX_CURSOR_CHARACTERS: Final = 1_100  # of two numbers and a name
@@ -47,14 +49,16 @@ class _Place(NamedTuple):
         return cls(int(shard), int(renewed_ms), name.encode())
 
 
-def entity_page(redis: Redis, shards: int, *, after: str | None, limit: int) -> EntityPage:
+def entity_page(
+    connection: Connection, shards: int, *, after: str | None, limit: int
+) -> EntityPage:
     """At most `limit` entities behind a cursor, fewer where many expired. Raises BadCursor.
 
     Who is kept all the while is on some page; who is renewed while pages are read may be on two.
     """
     place = _Place(0, 0, b"") if after is None else _Place.parsed(after, shards)
     found: list[str] = []
-    for looked_at, (one, is_kept) in enumerate(_all(redis, place, shards)):
+    for looked_at, (one, is_kept) in enumerate(_all(connection, place, shards)):
         if len(found) == limit or looked_at == MAX_LOOKED_AT:
             return EntityPage(found, place.cursor)
         found += [one.name.decode()] if is_kept else []
@@ -62,28 +66,30 @@ def entity_page(redis: Redis, shards: int, *, after: str | None, limit: int) -> 
     return EntityPage(found, None)
 
 
-def entity_count(redis: Redis, shards: int) -> int:
-    """How many are kept; who expired counts until a new entity needs the place."""
+def entity_count(redis: Redis, shards: Sequence[int]) -> list[int]:
+    """How many each shard keeps; who expired counts until a new entity needs the place."""
     pipeline = redis.pipeline(transaction=False)
-    for shard in range(shards):
+    for shard in shards:
         pipeline.zcard(entity_index_key(shard))
-    return sum(pipeline.execute())
+    return list(pipeline.execute())
 
 
-def forget(redis: Redis, shards: int, entities: Sequence[str]) -> None:
-    """Delete what is kept of entities, and their places."""
+def forget(redis: Redis, entities: Sequence[str], *, shards: int) -> list[int]:
+    """Delete what is kept of entities, and their places; whether each had one."""
     pipeline = redis.pipeline(transaction=True)
     for entity in entities:
         pipeline.unlink(*entity_keys(entity, shards))
         pipeline.zrem(entity_index_key(shard_of(entity, shards)), entity)
-    pipeline.execute()
+    return list(pipeline.execute()[1::2])
 
 
-def _all(redis: Redis, place: _Place, shards: int) -> Iterator[tuple[_Place, bool]]:
+def _all(connection: Connection, place: _Place, shards: int) -> Iterator[tuple[_Place, bool]]:
     """What is behind a place, and whether it is still kept; read as it is asked for."""
     while place.shard < shards:
-        places = _following(redis, place)
-        yield from zip(places, _are_kept(redis, places, shards), strict=True)
+        key = entity_index_key(place.shard)
+        places = connection.ask(key, partial(_following, place=place))
+        kept = connection.ask(key, partial(_are_kept, places=places, shards=shards))
+        yield from zip(places, kept, strict=True)
         place = places[-1] if places else _Place(place.shard + 1, 0, b"")
 
 

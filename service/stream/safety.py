@@ -10,8 +10,13 @@ Durability = Literal["always", "everysec"]
 _SAFE_FSYNC: Final = {"always": ("always",), "everysec": ("always", "everysec")}
 
 
-def refuse_unsafe(redis: Redis, durability: Durability) -> None:
-    """Name the fix of what would lose data. Raises StoreMisconfigured."""
+def refuse_unsafe(redis: Redis, *, durability: Durability, is_cluster: bool) -> None:
+    """Name the fix of what would lose data, or cannot work. Raises StoreMisconfigured."""
+    if redis.info("cluster").get("cluster_enabled") and not is_cluster:
+        raise StoreMisconfigured(
+            "expected one Redis, came a node of a cluster; "
+            "fix: redis+cluster:// (or rediss+cluster://) in the Redis URL"
+        )
     safe = {
         "maxmemory-policy": ("noeviction",),
         "appendonly": ("yes",),

@@ -1,11 +1,12 @@
 """Shadows: another version scores the same points silently, and what both say is compared.
 
 A shadow keeps its states in memory alone and starts every entity as if it were new, so that it
-warms up first. It writes nothing; a process that ends forgets what was compared.
+warms up first. It writes nothing; a process that ends forgets what was compared. Policies are the
+active version's: a shadow opens and ends incidents by the plain rules.
 """
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,6 @@ class _Counts:
     opened_active: int = 0
     opened_shadow: int = 0
     opened_together: int = 0  # by the shadow while the active one's was open, or the other way
-    entities: set[str] = field(default_factory=set)
 
 
 class Shadow:
@@ -84,7 +84,7 @@ class Shadow:
             active=self.active.fold.bundle.title,
             shadow=self.lane.fold.bundle.title,
             is_comparable=self.is_comparable,
-            entities=len(counts.entities),
+            entities=len(self.lane.arena),
             points=counts.points,
             compared=counts.compared,
             score_correlation=_rank_correlation(pairs[:, 0], pairs[:, 2]),
@@ -116,7 +116,6 @@ class Shadow:
         for member in np.flatnonzero(is_new).tolist():
             entity, held = arrived.entities[member], Held(-1, timestamp_ms=last_ms[member])
             self.lane.arena.put(entity, states[member], held)
-            self._counts.entities.add(entity)
 
     def _compare(self, rows: Rows, ours: Verdicts) -> None:
         theirs_open = rows["opened_ms"] > 0

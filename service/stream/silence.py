@@ -1,4 +1,7 @@
-"""Silence: what is told about an entity of which no point comes any more, and when one does."""
+"""Silence: what is told about an entity of which no point comes any more, and when one does.
+
+And what else is told that no point caused: of incidents that a person, or a new start, ends.
+"""
 
 from typing import Final, NamedTuple
 
@@ -52,6 +55,12 @@ def accepted(entity: str, before: np.void, *, model: str) -> tuple[IncidentPart,
     opened_ms = int(incident["opened_ms"])
     ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)
     return (ended.part("resolved", "new_normal", "a person says that this is normal"),)
+
+
+def abandoned(entity: str, opened_ms: int, now_ms: int, *, model: str) -> IncidentPart:
+    """What is told of an open incident that `model`, which scores the entity now, cannot follow."""
+    ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)
+    return ended.part("resolved", "abandoned", "it cannot be followed any more")
 
 
 class _Told(NamedTuple):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from redis import Redis
@@ -17,16 +16,20 @@ from redis import Redis
 from service.errors import StoreMisconfigured
 from service.stream.call import packed
 from service.stream.commit import Commit, Layout, Outcome
-from service.stream.connection import Connection
+from service.stream.connection import connect
 from service.stream.keys import CONFIGURATION_KEY, EPOCH_KEY, SHARDS_KEY, entity_keys
+from service.stream.patience import Patience
 from service.stream.roster import EntityPage, entity_count, entity_page, forget
 from service.stream.safety import Durability, refuse_unsafe
+from service.stream.script import Script
+from service.stream.shards import Shards
 from service.stream.tallies import scored_on
+from service.stream.topology import is_cluster
 
 Answer = TypeVar("Answer")
 
 MAX_ENTITIES_PER_CALL: Final = 512  # a script holds up everybody else while it runs
-_SCRIPTS: Final = Path(__file__).parent
+_COMMIT, _CONFIGURE, _LOAD = Script("commit.lua"), Script("configure.lua"), Script("load.lua")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class StoreOptions:
     budget_seconds: float = 1.0
 
     @property
+    def patience(self) -> Patience:
+        """How long Redis may take."""
+        commands = self.connect_timeout_seconds, self.command_timeout_seconds
+        return Patience(*commands, self.budget_seconds)
+
+    @property
     def limits(self) -> tuple[int, ...]:
         """As commit.lua takes them; what is kept is per shard."""
         kept = (
@@ -76,18 +85,8 @@ class Store:
         self._url = url
         self.options = options or StoreOptions()
         self.commit_epoch = epoch  # the configuration this process works by; commits carry it
-        connection = Connection(
-            url,
-            connect_seconds=self.options.connect_timeout_seconds,
-            command_seconds=self.options.command_timeout_seconds,
-            budget_seconds=self.options.budget_seconds,
-        )
-        self._client, self._call = connection.client, connection.ask
-        self._commit_script = self._client.register_script((_SCRIPTS / "commit.lua").read_bytes())
-        self._configure_script = self._client.register_script(
-            (_SCRIPTS / "configure.lua").read_bytes()
-        )
-        self._load_script = self._client.register_script((_SCRIPTS / "load.lua").read_bytes())
+        self._connection = connect(url, self.options.patience)
+        self.shards = Shards(self._connection, self.options.shards)
 
     def twin(self) -> "Store":
         """The same store over a connection of its own, for another thread."""
@@ -95,14 +94,17 @@ class Store:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        self._connection.close()
 
     def check(self) -> None:
         """Refuse a Redis that would lose what we promise; claim one that is new."""
-        self.ask(lambda redis: refuse_unsafe(redis, self.options.durability))
-        self._call(lambda: self._client.set(EPOCH_KEY, 1, nx=True))
-        self._call(lambda: self._client.set(SHARDS_KEY, self.options.shards, nx=True))
-        shards = int(self._call(lambda: self._client.get(SHARDS_KEY)))
+        safe = partial(
+            refuse_unsafe, durability=self.options.durability, is_cluster=is_cluster(self._url)
+        )
+        self._connection.ask_nodes(safe)
+        self.ask(EPOCH_KEY, lambda redis: redis.set(EPOCH_KEY, 1, nx=True))
+        self.ask(SHARDS_KEY, lambda redis: redis.set(SHARDS_KEY, self.options.shards, nx=True))
+        shards = self._number(SHARDS_KEY)
         if shards != self.options.shards:
             raise StoreMisconfigured(
                 f"expected {self.options.shards} shards, came {shards} stored in Redis; "
@@ -111,30 +113,23 @@ class Store:
 
     def epoch(self) -> int:
         """Epoch of the configuration in force, which may be newer than `commit_epoch`."""
-        return int(self._call(lambda: self._client.get(EPOCH_KEY)) or 1)
+        return self._number(EPOCH_KEY) or 1
 
     def configuration(self) -> tuple[int, bytes | None]:
         """Epoch and document of the configuration in force, of one moment."""
-        keys = (EPOCH_KEY, CONFIGURATION_KEY)
-        epoch, document = self._call(lambda: self._client.mget(keys))
+        found: Any = self.ask(EPOCH_KEY, lambda redis: redis.mget(EPOCH_KEY, CONFIGURATION_KEY))
+        epoch, document = found
         return int(epoch or 1), document
 
     def configure(self, epoch: int, document: bytes) -> int | None:
         """Replace the configuration read under `epoch`; its new epoch, None if it moved on."""
         keys, args = (EPOCH_KEY, CONFIGURATION_KEY), (epoch, document)
-        replaced = int(self._call(lambda: self._configure_script(keys=keys, args=args)))
-        return replaced or None
+        return int(self.ask(EPOCH_KEY, partial(_CONFIGURE.run, keys=keys, args=args))) or None
 
     def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
-        """All in one call, each on its own: a stale entity does not stop the others."""
-        if not commits:
-            return []
+        """Each on its own: a stale entity does not stop the others."""
         _refuse_too_many([commit.entity for commit in commits])
-        options = self.options
-        numbers = (self.commit_epoch, *options.limits)
-        keys, args = packed(commits, options.shards, options=numbers)
-        codes = self._call(lambda: self._commit_script(keys=keys, args=args))
-        return [Outcome(code) for code in codes]
+        return self.shards.ask_each(commits, lambda one: one.entity, self._committed)
 
     def load(self, entities: Sequence[str]) -> list[Stored | None]:
         """What is kept of each, or None."""
@@ -146,38 +141,48 @@ class Store:
 
     def delete(self, entities: Sequence[str]) -> None:
         """Forget entities; their alerts stay in the log."""
-        self.ask(lambda redis: forget(redis, self.options.shards, entities))
+        self.shards.ask_each(entities, str, partial(forget, shards=self.options.shards))
 
     def entities(self, after: str | None, limit: int) -> EntityPage:
         """Names of those that are kept, behind the `next` of the page before. Raises BadCursor."""
-        shards = self.options.shards
-        return self.ask(lambda redis: entity_page(redis, shards, after=after, limit=limit))
+        return entity_page(self._connection, self.options.shards, after=after, limit=limit)
 
     def entity_count(self) -> int:
-        """How many are kept; some of them may have expired since."""
-        return self.ask(lambda redis: entity_count(redis, self.options.shards))
+        """How many are kept; some of them may have expired since. Asks every shard."""
+        return sum(self.shards.ask_all(entity_count))
 
     def scored(self, days: range) -> dict[str, int]:
         """Points each model scored on those days, counted from 1970 in UTC."""
-        shards, counts = self.options.shards, Counter[str]()
+        counts = Counter[str]()
         for day in days:
-            counts += self.ask(partial(scored_on, shards=shards, day=day))
+            for tally in self.shards.ask_all(partial(scored_on, day=day)):
+                counts += tally
         return dict(counts)
 
-    def ask(self, action: Callable[[Redis], Answer]) -> Answer:
-        """What Redis answers to something else, within the budget."""
-        answer: Answer = self._call(lambda: action(self._client))
-        return answer
+    def ask(self, key: str | bytes, action: Callable[[Redis], Answer]) -> Answer:
+        """What Redis answers to something else, about keys with the hash tag of this one."""
+        return self._connection.ask(key, action)
+
+    def _number(self, key: str) -> int:
+        found: Any = self.ask(key, lambda redis: redis.get(key))
+        return int(found or 0)
+
+    def _committed(self, redis: Redis, commits: Sequence[Commit]) -> list[Outcome]:
+        numbers = (self.commit_epoch, *self.options.limits)
+        keys, args = packed(commits, self.options.shards, options=numbers)
+        return [Outcome(code) for code in _COMMIT.run(redis, keys, args)]
 
     def _read(
         self, entities: Sequence[str], *, last_rows: int
     ) -> list[tuple[Stored, bytes] | None]:
-        if not entities:
-            return []
         _refuse_too_many(entities)
-        keys = [key for entity in entities for key in entity_keys(entity, self.options.shards)]
-        replies = self._call(lambda: self._load_script(keys=keys, args=[last_rows]))
-        return [reply and _stored(reply) for reply in replies]
+        shards = self.options.shards
+
+        def read(redis: Redis, some: Sequence[str]) -> list[tuple[Stored, bytes] | None]:
+            keys = [key for entity in some for key in entity_keys(entity, shards)]
+            return [reply and _stored(reply) for reply in _LOAD.run(redis, keys, [last_rows])]
+
+        return self.shards.ask_each(entities, str, read)
 
 
 def _refuse_too_many(entities: Sequence[str]) -> None:

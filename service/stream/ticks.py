@@ -23,16 +23,15 @@ MAX_DUE_PER_SHARD = 64  # told at once; the others a moment later
 
 def due_entities(store: Store, now_ms: int) -> list[str]:
     """Entities whose deadline has passed, some of each shard. Raises StoreUnavailable."""
-    shards = range(store.options.shards)
 
-    def read(redis: Redis) -> list[list[bytes]]:
+    def read(redis: Redis, shards: Sequence[int]) -> list[list[bytes]]:
         pipeline = redis.pipeline(transaction=False)
         for shard in shards:
             key = silence_key(shard)
             pipeline.zrangebyscore(key, 1, now_ms, start=0, num=MAX_DUE_PER_SHARD)
         return list(pipeline.execute())
 
-    due = [entity.decode() for found in store.ask(read) for entity in found]
+    due = [entity.decode() for found in store.shards.ask_all(read) for entity in found]
     return due[:MAX_ENTITIES_PER_CALL]
 
 
@@ -40,13 +39,13 @@ def forget_deadlines(store: Store, entities: Sequence[str]) -> None:
     """Of entities that are not kept any more. Raises StoreUnavailable."""
     shards = store.options.shards
 
-    def remove(redis: Redis) -> list[int]:
+    def remove(redis: Redis, some: Sequence[str]) -> list[int]:
         pipeline = redis.pipeline(transaction=False)
-        for entity in entities:
+        for entity in some:
             pipeline.zrem(silence_key(shard_of(entity, shards)), entity)
         return list(pipeline.execute())
 
-    store.ask(remove)
+    store.shards.ask_each(entities, str, remove)
 
 
 def fall_silent(

@@ -5,17 +5,16 @@ the last one back as `Last-Event-ID`, which resumes without gap or repeat. The s
 service stops or the client is too slow: come back with the cursor.
 """
 
-import asyncio
 import time
+from functools import partial
 from typing import Final, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from service.errors import GaugewatchError
-from service.stream.cursor import encode_cursor
-from service.stream.subscription import Event, SubscriberTooSlow, Subscription
-from service.web.alerts import idle_cursor, stop_when_slow, until_one_ends
+from service.stream.subscription import Event, SubscriberTooSlow
+from service.web.alert_stream import Form, send_events, stop_when_slow, until_one_ends
 from service.web.faults import check_parameters, checked_entity
 from service.web.services import Services
 
@@ -41,7 +40,12 @@ class GetAlerts:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             try:
                 await until_one_ends(
-                    _send_events(send, subscription, services),
+                    send_events(
+                        subscription,
+                        services.settings,
+                        form=Form(_heartbeat, _message),
+                        send=partial(_send_body, send),
+                    ),
                     _wait_for_the_end(receive),
                     stop_when_slow(subscription),
                     _stop_with_the_service(services),
@@ -56,20 +60,8 @@ class _Stopping(GaugewatchError):
     """The service stops."""
 
 
-async def _send_events(send: Send, subscription: Subscription, services: Services) -> NoReturn:
-    settings = services.settings
-    cursor = encode_cursor(subscription.history.position)
-    body = _heartbeat(cursor)
-    while True:
-        async with asyncio.timeout(settings.send_seconds):
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-        try:
-            async with asyncio.timeout(settings.heartbeat_seconds):
-                event = await anext(subscription)
-        except TimeoutError:
-            body = _heartbeat(idle_cursor(subscription, cursor))
-        else:
-            cursor, body = event.cursor, _message(event)
+async def _send_body(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _wait_for_the_end(receive: Receive) -> NoReturn:

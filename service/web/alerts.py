@@ -10,16 +10,14 @@ We send {"cursor", "alert"}, {"cursor", "gap": {"missed"}} and, at once and afte
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import BadInput, GaugewatchError
-from service.settings import Settings
-from service.stream.cursor import encode_cursor
-from service.stream.subscription import Event, SubscriberTooSlow, Subscription
+from service.stream.subscription import Event
+from service.web.alert_stream import Form, send_events, stop_when_slow, until_one_ends
 from service.web.auth import SUBPROTOCOL
 from service.web.faults import check_parameters, checked_entity
 from service.web.services import Services
@@ -54,7 +52,12 @@ async def _serve(websocket: WebSocket, services: Services) -> None:
         services.subscribers.add(websocket)
         try:
             await until_one_ends(
-                _send_events(websocket, subscription, services.settings),
+                send_events(
+                    subscription,
+                    services.settings,
+                    form=Form(_heartbeat, _message),
+                    send=websocket.send_text,
+                ),
                 _ignore_messages(websocket),
                 stop_when_slow(subscription),
             )
@@ -62,55 +65,11 @@ async def _serve(websocket: WebSocket, services: Services) -> None:
             services.subscribers.discard(websocket)
 
 
-async def _send_events(
-    websocket: WebSocket, subscription: Subscription, settings: Settings
-) -> NoReturn:
-    cursor = encode_cursor(subscription.history.position)
-    text = _heartbeat(cursor)
-    while True:
-        async with asyncio.timeout(settings.send_seconds):
-            await websocket.send_text(text)
-        try:
-            async with asyncio.timeout(settings.heartbeat_seconds):
-                event = await anext(subscription)
-        except TimeoutError:
-            text = _heartbeat(idle_cursor(subscription, cursor))
-        else:
-            cursor, text = event.cursor, _message(event)
-
-
 async def _ignore_messages(websocket: WebSocket) -> NoReturn:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
-
-
-async def stop_when_slow(subscription: Subscription) -> NoReturn:
-    """For a subscriber whose sending hangs, and who never comes back to ask for the next event."""
-    await subscription.too_slow.wait()
-    raise SubscriberTooSlow("more alerts were waiting than a subscriber may let wait")
-
-
-async def until_one_ends(*parts: Coroutine[None, None, NoReturn]) -> None:
-    """Run all; when one ends, which is by raising, cancel the others and raise the same."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def idle_cursor(subscription: Subscription, sent: str) -> str:
-    """Where we are in the whole log, once nothing is left to send; alerts of others move it too."""
-    history = subscription.history
-    is_read = not history.waiting and history.shard >= len(history.end.numbers)
-    is_idle = is_read and subscription.queue.empty()
-    return encode_cursor(subscription.position) if is_idle else sent
 
 
 def _heartbeat(cursor: str) -> str:

@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from service.errors import BadBody, BadInput
 
@@ -15,23 +16,40 @@ MAX_TIMESTAMP_MS: Final = 7_258_118_400_000  # the year 2200; microseconds are f
 _PATH: Final = re.compile(r"(?P<words>.*) - at `(?P<path>\$[a-z_0-9.\[\]]{0,80})`", re.DOTALL)
 _WORDS: Final = re.compile(
     r"Expected `[a-z |]+`, got `[a-z]+`|Object missing required field `[a-z_]+`"
+    r"|Expected `array` of (at least )?length \d+(, got \d+)?"
     r"|(Integer value|Number) out of range|Input data was truncated"
     r"|JSON is malformed: [a-z0-9 -]+ \(byte (?P<byte>\d+)\)"
 )
+_NO_CHOICE: Final = "expected another value"
+_STEP: Final = re.compile(r"\.([a-z_0-9]+)|\[")
+
+Body = TypeVar("Body")
+
+
+def read_json(body: bytes, kind: type[Body]) -> Body:
+    """What `body` holds. Raises BadBody."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as error:
+        raise bad_json(error, body, kind=kind) from None
 
 
 def bad_json(
-    error: ValueError | RecursionError,
+    error: Exception,
     body: bytes,
     *,
+    kind: object = None,
     line_number: int | None = None,
     root: str = "$",
 ) -> BadBody:
     """What keeps `body` from being read; with its line, where each line is a body.
 
-    `root` is the path of `body`, where it is a part of a body.
+    `root` is the path of `body`, where it is a part of a body; `kind` is the type it should have
+    had, which tells what could have been chosen.
     """
     path, words = _path_and_words(error)
+    if words == _NO_CHOICE and (choices := _choices(kind, path)):
+        words = f"expected one of {', '.join(choices)}"
     path = root + path.removeprefix("$")
     fault: dict[str, str | int] = {"path": path, "detail": words + _hint(words, body)}
     where = f" at {path}"
@@ -82,7 +100,7 @@ def timestamp_fault(timestamp_ms: int, latest_ms: int) -> dict[str, str] | None:
     return None
 
 
-def _path_and_words(error: ValueError | RecursionError) -> tuple[str, str]:
+def _path_and_words(error: Exception) -> tuple[str, str]:
     if isinstance(error, RecursionError):
         return "$", "nested too deeply"
     if not isinstance(error, msgspec.MsgspecError):
@@ -91,7 +109,34 @@ def _path_and_words(error: ValueError | RecursionError) -> tuple[str, str]:
     path, words = (found["path"], found["words"]) if found else ("$", str(error))
     if _WORDS.fullmatch(words):
         return path, words
-    return path, "unknown field" if words.startswith("Object contains unknown") else "not JSON"
+    if words.startswith("Object contains unknown"):
+        return path, "unknown field"
+    return path, _NO_CHOICE if isinstance(error, msgspec.ValidationError) else "not JSON"
+
+
+def _choices(kind: object, path: str) -> list[str]:
+    """What is allowed at a path of a type; none where any value of a kind is."""
+    nodes = [inspect.type_info(kind)]
+    for name in _STEP.findall(path):
+        nodes = [inner for node in nodes for inner in _inside(node, name)]
+    parts = [part for node in nodes for part in _parts(node)]
+    literals = [part for part in parts if isinstance(part, inspect.LiteralType)]
+    return [str(value) for literal in literals for value in literal.values]
+
+
+def _inside(node: inspect.Type, name: str) -> Iterator[inspect.Type]:
+    """What a type holds under a name, or as an element."""
+    for part in _parts(node):
+        if name and isinstance(part, inspect.StructType):
+            yield from (field.type for field in part.fields if field.encode_name == name)
+        elif not name and isinstance(part, inspect.DictType):
+            yield part.value_type
+        elif not name and isinstance(part, inspect.ListType | inspect.VarTupleType):
+            yield part.item_type
+
+
+def _parts(node: inspect.Type) -> tuple[inspect.Type, ...]:
+    return node.types if isinstance(node, inspect.UnionType) else (node,)
 
 
 def _hint(words: str, body: bytes) -> str:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
-import msgspec
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -24,7 +23,7 @@ from service.errors import (
 from service.stream.incident_messages import Note, Wanted
 from service.stream.replay import packed_file
 from service.web import incident_views as views
-from service.web.faults import bad_json, check_parameters, checked_entity
+from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
 from service.web.services import json_answer, services_of
 
@@ -92,11 +91,7 @@ async def note(request: Request, incident: str) -> Response:
     """
     services = services_of(request)
     check_parameters(request.query_params)
-    body = await services.bodies.read(request.scope, request.receive)
-    try:
-        said = msgspec.json.decode(body, type=Note)
-    except (ValueError, RecursionError) as error:
-        raise bad_json(error, body) from None
+    said = read_json(await services.bodies.read(request.scope, request.receive), Note)
     if max(len(said.by or ""), len(said.text or "")) > MAX_NOTE_CHARACTERS:
         raise BadInput(f"expected at most {MAX_NOTE_CHARACTERS} characters in `by` and `text`")
     labelled = await services.desk.ask(partial(services.incidents.annotate, incident, said))

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Final, TypeVar
 
-import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -12,6 +11,7 @@ from service.errors import (
     BadInput,
     BundleInvalid,
     BundleRefused,
+    EpochMovedOn,
     NotAuthorised,
     StoreUnavailable,
     UnknownBundle,
@@ -21,7 +21,8 @@ from service.stream.configuration import Configuration
 from service.stream.messages import Assignment, Assignments, ModelState, Version
 from service.stream.rollout import Change
 from service.web import views
-from service.web.faults import bad_json, check_parameters, checked_entity
+from service.web.etag import IF_MATCH, expected_epoch, tagged
+from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
 from service.web.services import Services, json_answer, services_of
 
@@ -37,6 +38,7 @@ def add_model_routes(app: FastAPI) -> None:
         {200: {"model": view}}
         for view in (views.ModelStateView, views.ShadowView, views.AssignmentsView)
     )
+    replaced = chosen | refusals | problem_responses(EpochMovedOn)
     for method, path, handler, responses in (
         (app.post, "/v1/models/{name}/activate", activate, one | checked),
         (app.post, "/v1/models/{name}/rollback", roll_back, one | refusals),
@@ -45,9 +47,12 @@ def add_model_routes(app: FastAPI) -> None:
         (app.put, "/v1/models/{name}/shadow", start_shadow, one | checked),
         (app.delete, "/v1/models/{name}/shadow", end_shadow, one | refusals),
         (app.get, "/v1/assignments", assignments, chosen | refusals),
-        (app.put, "/v1/assignments", assign, chosen | refusals),
+        (app.put, "/v1/assignments", assign, replaced),
     ):
-        method(path, tags=["models"], response_model=None, responses=responses)(handler)
+        extra = {"parameters": [IF_MATCH]} if handler is assign else None
+        method(
+            path, tags=["models"], response_model=None, responses=responses, openapi_extra=extra
+        )(handler)
 
 
 async def model(request: Request, name: str) -> Response:
@@ -101,7 +106,8 @@ async def shadow(request: Request, name: str) -> Response:
 async def assignments(request: Request) -> Response:
     """Which bundle scores which entity, as far as somebody chose."""
     check_parameters(request.query_params)
-    return json_answer(_assignments(services_of(request).models.serving.configuration))
+    serving = services_of(request).models.serving
+    return tagged(_assignments(serving.configuration), serving.epoch)
 
 
 async def assign(request: Request) -> Response:
@@ -112,8 +118,10 @@ async def assign(request: Request) -> Response:
     if any(not 1 <= len(one.pattern) <= MAX_PATTERN_CHARACTERS for one in body.patterns):
         raise BadInput(f"expected patterns of 1 to {MAX_PATTERN_CHARACTERS} characters")
     patterns = tuple((one.pattern, one.bundle) for one in body.patterns)
-    serving = await services.rollout.change(_assigning(patterns, body))
-    return json_answer(_assignments(serving.configuration))
+    serving = await services.rollout.change(
+        _assigning(patterns, body), expected_epoch=expected_epoch(request)
+    )
+    return tagged(_assignments(serving.configuration), serving.epoch)
 
 
 def _assigning(patterns: tuple[tuple[str, str], ...], body: Assignments) -> Change:
@@ -135,10 +143,7 @@ async def _check(services: Services, name: str, version: str) -> None:
 async def _body(request: Request, kind: type[Body]) -> Body:
     check_parameters(request.query_params)
     body = await services_of(request).bodies.read(request.scope, request.receive)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise bad_json(error, body) from None
+    return read_json(body, kind)
 
 
 def _state(services: Services, name: str) -> Response:

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from service.errors import BadBody, BadInput, NotAuthorised, StoreUnavailable
+from service.errors import BadBody, BadInput, EpochMovedOn, NotAuthorised, StoreUnavailable
 from service.stream.effective import effective, in_force, unknown_dimensions
 from service.stream.policy import Policies, Policy
 from service.stream.policy_limits import checked_policy
 from service.web import policy_views as views
-from service.web.faults import bad_json, check_parameters, checked_entity
+from service.web.etag import IF_MATCH, expected_epoch, tagged
+from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
-from service.web.services import json_answer, services_of
+from service.web.services import services_of
 
 Body = TypeVar("Body")
 ONE_ENTITY: Final = "/v1/policies/entities/{entity:path}"
@@ -30,7 +30,8 @@ ENTITY_QUERY: Final = {
 def add_policy_routes(app: FastAPI) -> None:
     """All of them; answers are documented in `policy_views`."""
     refusals = problem_responses(BadInput, NotAuthorised, StoreUnavailable)
-    changed = refusals | problem_responses(BadBody)
+    removed = refusals | problem_responses(EpochMovedOn)
+    changed = removed | problem_responses(BadBody)
     document, one = (
         {200: {"model": view}} for view in (views.PoliciesInForceView, views.EffectiveView)
     )
@@ -39,7 +40,7 @@ def add_policy_routes(app: FastAPI) -> None:
         (app.put, "/v1/policies", replace, document | changed, _body_of("PoliciesView")),
         (app.get, "/v1/policies/effective", show, one | refusals, {"parameters": [ENTITY_QUERY]}),
         (app.put, ONE_ENTITY, replace_one, one | changed, _body_of("PolicyView")),
-        (app.delete, ONE_ENTITY, remove_one, one | refusals, {}),
+        (app.delete, ONE_ENTITY, remove_one, one | removed, {"parameters": [IF_MATCH]}),
     ):
         method(
             path, tags=["policies"], response_model=None, responses=responses, openapi_extra=more
@@ -49,7 +50,8 @@ def add_policy_routes(app: FastAPI) -> None:
 async def policies(request: Request) -> Response:
     """The document of policies, as it was put."""
     check_parameters(request.query_params)
-    return json_answer(in_force(services_of(request).models.serving))
+    serving = services_of(request).models.serving
+    return tagged(in_force(serving), serving.epoch)
 
 
 async def replace(request: Request) -> Response:
@@ -57,8 +59,10 @@ async def replace(request: Request) -> Response:
     services, body = services_of(request), await _body(request, Policies)
     longest = services.settings.max_entity_characters
     await asyncio.to_thread(_check_names, body.entities, longest)
-    serving = await services.rollout.change(lambda known: known.with_policies(body))
-    return json_answer(in_force(serving))
+    serving = await services.rollout.change(
+        lambda known: known.with_policies(body), expected_epoch=expected_epoch(request)
+    )
+    return tagged(in_force(serving), serving.epoch)
 
 
 async def show(request: Request) -> Response:
@@ -69,7 +73,8 @@ async def show(request: Request) -> Response:
     if len(named) != 1:
         raise BadInput(f"expected one parameter `entity`, came {len(named)}")
     checked_entity(named[0], services.settings.max_entity_characters)
-    return json_answer(effective(services.models.serving, named[0]))
+    serving = services.models.serving
+    return tagged(effective(serving, named[0]), serving.epoch)
 
 
 async def replace_one(request: Request, entity: str) -> Response:
@@ -83,8 +88,7 @@ async def replace_one(request: Request, entity: str) -> Response:
         detail = f"expected dimensions of bundle {bundle!r}, came {len(unknown)} other names"
         paths = (f"$.dimensions[{name!a}]" for name in unknown[:100])
         raise BadInput(detail, errors=[{"path": path, "detail": detail} for path in paths])
-    serving = await services.rollout.change(lambda known: known.with_policy_of(entity, body))
-    return json_answer(effective(serving, entity))
+    return await _said(request, entity, body)
 
 
 async def remove_one(request: Request, entity: str) -> Response:
@@ -92,19 +96,20 @@ async def remove_one(request: Request, entity: str) -> Response:
     services = services_of(request)
     check_parameters(request.query_params)
     checked_entity(entity, services.settings.max_entity_characters)
-    serving = await services.rollout.change(lambda known: known.with_policy_of(entity, None))
-    return json_answer(effective(serving, entity))
+    return await _said(request, entity, None)
+
+
+async def _said(request: Request, entity: str, policy: Policy | None) -> Response:
+    serving = await services_of(request).rollout.change(
+        lambda known: known.with_policy_of(entity, policy), expected_epoch=expected_epoch(request)
+    )
+    return tagged(effective(serving, entity), serving.epoch)
 
 
 async def _body(request: Request, kind: type[Body]) -> Body:
     check_parameters(request.query_params)
     body = await services_of(request).bodies.read(request.scope, request.receive)
-    try:
-        return await asyncio.to_thread(msgspec.json.decode, body, type=kind)
-    except (ValueError, RecursionError) as error:
-        if str(error).startswith("Invalid enum value"):
-            raise BadBody("expected as `direction` one of both, up, down, none") from None
-        raise bad_json(error, body) from None
+    return await asyncio.to_thread(read_json, body, kind)
 
 
 def _check_names(entities: Iterable[str], max_characters: int) -> None:
@@ -114,4 +119,5 @@ def _check_names(entities: Iterable[str], max_characters: int) -> None:
 
 def _body_of(view: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{view}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body, "parameters": [IF_MATCH]}

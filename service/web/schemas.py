@@ -97,7 +97,9 @@ class Verdict(Documented):
     need: int | None = Field(None, description="... of so many")
     missing: list[str] | None = Field(None, description="dimensions without a value")
     reason: str | None = Field(
-        None, description="code, for held, late, conflict and rejected", examples=["older_than_newest"]
+        None,
+        description="code, for held, late, conflict and rejected",
+        examples=["older_than_newest"],
     )
 
 

@@ -35,7 +35,7 @@ class Services:
     readiness: Readiness
     incidents: Incidents
     promise: Promise
-    desk: Desk  # for reads and labels of incidents
+    desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)
 

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.cli.policies import parsed
-from service.errors import BadInput
+from service.cli.client import Client
+from service.cli.policies import muted, parsed, state_of, twice
+from service.errors import BadInput, EpochMovedOn
 from tests.web.serving import HOME, serving, settings_for
 
 HOUR_MS = 3_600_000
@@ -31,7 +32,7 @@ def nothing_said(url: str, tmp_path: Path) -> None:
 def told(*arguments: str) -> str:
     result = CliRunner().invoke(app, ["policies", *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def put(url: str, folder: Path, document: object) -> str:
@@ -99,6 +100,31 @@ def test_an_entity_is_muted_and_unmuted_and_keeps_what_else_is_said(
     told("mute", "db-2", "--for", "90s", "--url", url)
     told("unmute", "db-2", "--url", url)
     assert shown(url) == {"entities": {"db/1": {"open_count": 2}}}  # nothing is left of db-2
+
+
+def test_a_mute_undoes_nothing_that_somebody_says_in_between(url: str, tmp_path: Path) -> None:
+    with Client(url) as client:
+        read = [state_of(client, "db-1")]
+        put(url, tmp_path, {"entities": {"db-1": {"open_count": 2}}})
+        with pytest.raises(EpochMovedOn, match="epoch_moved_on"):
+            muted(client, read[0], HOUR_MS)
+        state = twice(
+            lambda: muted(client, read.pop() if read else state_of(client, "db-1"), HOUR_MS)
+        )
+    assert state.own is not None
+    assert (state.own.open_count, state.own.muted_until_ms) == (2, HOUR_MS)
+
+
+def test_a_document_is_set_under_the_epoch_it_was_shown_with(url: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["policies", "show", "--url", url])
+    epoch = result.stderr.removeprefix("epoch ").strip()
+    file = tmp_path / "edited.json"
+    file.write_text(json.dumps({"default": {"open_count": 2}}))
+    told("set", str(file), "--epoch", epoch, "--url", url)
+    file.write_text(json.dumps({"default": {"open_count": 3}}))
+    with pytest.raises(EpochMovedOn, match=f"expected epoch {epoch}, "):
+        told("set", str(file), "--epoch", epoch, "--url", url)
+    assert shown(url) == {"default": {"open_count": 2}}
 
 
 def test_unmute_overrules_a_pattern(url: str, tmp_path: Path) -> None:

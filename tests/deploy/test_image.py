@@ -49,6 +49,11 @@ def test_only_what_is_copied_is_sent_to_the_builder() -> None:
     assert kept == {name for line in copies for name in line.split()}
 
 
+def test_the_image_can_record() -> None:
+    """What `recording_directory` asks for is in it; the slow test below imports it."""
+    assert " '.[parquet]' " in (DEPLOY / "Dockerfile").read_text("utf-8")
+
+
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
     """Built once; it takes a minute or two and a gigabyte."""
@@ -173,6 +178,7 @@ def test_the_image_serves_without_torch_root_or_a_writable_disk(
         for code in ("import torch", "open('/srv/x', 'w')", "open('/var/lib/gaugewatch/x', 'w')"):
             with pytest.raises(AssertionError, match=r"ModuleNotFound|Read-only"):
                 said("runc", *inside, "python", "-c", code)
+        said("runc", *inside, "python", "-c", "import pyarrow.parquet")
         probe = [part.replace("8080", str(port)) for part in image.config["Healthcheck"]["Test"]]
         said("runc", *inside, *probe[1:])
         point = {"entity": "web-1", "timestamp_ms": 1_750_000_000_000, "values": {}}

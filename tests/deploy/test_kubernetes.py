@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from service.settings import Settings
+from service.stream.store import Store, StoreOptions
+from service.stream.topology import Topology, is_cluster
 from tests.deploy.tools import DEPLOY, said, tool
 from tests.system.processes import free_port, until
 
@@ -116,6 +118,16 @@ def test_the_cluster_scales_by_load_and_survives_a_drain() -> None:
     assert found["StatefulSet", "redis"]["spec"]["replicas"] == NODES
 
 
+def test_the_service_asks_the_cluster_by_nodes_that_exist() -> None:
+    found = manifests("redis-cluster")
+    (container,) = pods(found)["gaugewatch"]["containers"]
+    (url,) = (one["value"] for one in container["env"] if one["name"] == "GAUGEWATCH_REDIS_URL")
+    assert is_cluster(url)
+    starts = Topology(url, StoreOptions().patience).starts
+    assert len(set(starts)) > NODES // 2, "not all of them can be a primary and its only replica"
+    assert set(starts) <= {(f"redis-{number}.redis", 6379) for number in range(NODES)}
+
+
 def test_every_redis_is_configured_alike() -> None:
     own = (DEPLOY / "redis.conf").read_text("utf-8")
     assert (KUSTOMIZE / "overlays/single-redis/redis.conf").read_text("utf-8") == own
@@ -172,6 +184,10 @@ def test_the_script_makes_a_cluster_that_outlives_a_primary(tmp_path: Path) -> N
         (last, _), (_, primary) = started[-1], started[0]
         until(lambda: replicas_in_step(last) == NODES // 2, "three replicas in step")
         until(lambda: is_served(last), "all slots to be served")
+        store = stack.enter_context(closing(Store(f"redis+cluster://{','.join(nodes)}")))
+        store.check()
         primary.kill()
         until(lambda: not is_served(last), "a primary to be missed")
         until(lambda: is_served(last), "its replica to take over")
+        store.check()
+        assert store.entity_count() == 0

@@ -1,11 +1,12 @@
 """Which entities are kept: listed page by page, counted, and never more than may be."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from redis import Redis
 
 from service.errors import BadCursor
@@ -120,7 +121,7 @@ def test_an_ordinary_commit_leaves_the_index_alone(store: Store, client: Redis) 
 
 
 def test_one_too_many_is_refused_and_the_others_go_on(redis_url: str, client: Redis) -> None:
-    with closing(Store(redis_url, replace(OPTIONS, entities_kept=8))) as store:
+    with closing(Store(redis_url, dataclasses.replace(OPTIONS, entities_kept=8))) as store:
         first, second, third = named(3, shard=1)
         old = created(store, [first, second])[first]
         refused = replace(commit(1, entity=third), alerts=(b"never",), scored=1, model="tiny/1")
@@ -136,7 +137,8 @@ def test_one_too_many_is_refused_and_the_others_go_on(redis_url: str, client: Re
 
 
 def test_who_expired_makes_room_some_at_a_time(redis_url: str, client: Redis) -> None:
-    with closing(Store(redis_url, replace(OPTIONS, entities_kept=40 * SHARDS))) as store:
+    options = dataclasses.replace(OPTIONS, entities_kept=40 * SHARDS)
+    with closing(Store(redis_url, options)) as store:
         names = sorted(named(80, shard=0))  # those of one millisecond are in order of their names
         old, new = names[:40], names[40:]
         created(store, old)
@@ -151,7 +153,7 @@ def test_who_expired_makes_room_some_at_a_time(redis_url: str, client: Redis) ->
 
 
 def test_who_expired_and_comes_back_has_its_place(redis_url: str, client: Redis) -> None:
-    with closing(Store(redis_url, replace(OPTIONS, entities_kept=2 * SHARDS))) as store:
+    with closing(Store(redis_url, dataclasses.replace(OPTIONS, entities_kept=2 * SHARDS))) as store:
         first, second, third = named(3, shard=3)
         created(store, [first, second])
         client.delete(*entity_keys(first, SHARDS))

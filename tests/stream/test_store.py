@@ -1,5 +1,6 @@
 """The atomic commit, loading, and what happens when Redis does not answer."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -7,13 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import given, strategies as st
+from msgspec.structs import replace
 from redis import Redis
 
 from service.errors import StoreMisconfigured, StoreUnavailable
@@ -166,7 +167,7 @@ def test_a_new_layout_rewrites_the_ring_from_the_given_rows(store: Store, client
 def test_a_new_layout_may_bring_older_rows_along(store: Store) -> None:
     first = commit(3, 3)
     store.commit([first])
-    other = replace(LAYOUT, digest="b2")
+    other = dataclasses.replace(LAYOUT, digest="b2")
     swap = replace(commit(4, 3, after=first.new_token), layout=other, snapshot=b"swapped")
     assert store.commit([swap]) == [Outcome.OK]
     found = store.recent(["pump"], 8)[0]
@@ -201,7 +202,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(store: Store) -> N
     bad = [
         commit(3, after=first.new_token),  # number 2 is missing
         commit(10, 9, after=first.new_token),  # the ring would lose the snapshot's rows
-        replace(commit(2, after=first.new_token), layout=replace(LAYOUT, digest="b2")),
+        replace(commit(2, after=first.new_token), layout=dataclasses.replace(LAYOUT, digest="b2")),
     ]
     for each in bad:
         with pytest.raises(ValueError, match="commit 2"):
@@ -248,7 +249,7 @@ def test_a_full_redis_keeps_nothing_and_says_so(store: Store, client: Redis) -> 
 )
 def test_a_commit_that_contradicts_itself_cannot_be_made(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"expected|needs"):
-        replace(commit(1), **change)  # type: ignore[arg-type]
+        replace(commit(1), **change)
 
 
 def test_a_layout_without_bytes_cannot_be_made() -> None:
@@ -281,7 +282,7 @@ def test_a_lost_alert_count_is_found_again_in_the_stream(store: Store, client: R
 
 
 def test_the_alert_log_is_trimmed(redis_url: str, client: Redis) -> None:
-    with closing(Store(redis_url, replace(OPTIONS, alerts_kept=50))) as store:
+    with closing(Store(redis_url, dataclasses.replace(OPTIONS, alerts_kept=50))) as store:
         store.commit([replace(commit(1), alerts=tuple(b"%d" % n for n in range(1, 501)))])
     assert 50 <= client.xlen(alert_stream_key(SHARD)) < 500
     assert alerts_of(client)[-1] == (b"500-0", b"500")
@@ -374,7 +375,7 @@ def test_check_refuses_a_redis_that_would_lose_data(
 def test_check_refuses_another_number_of_shards(store: Store, redis_url: str) -> None:
     store.check()
     complaint = pytest.raises(StoreMisconfigured, match="expected 5 shards, came 4")
-    with closing(Store(redis_url, replace(OPTIONS, shards=5))) as other, complaint:
+    with closing(Store(redis_url, dataclasses.replace(OPTIONS, shards=5))) as other, complaint:
         other.check()
 
 
@@ -462,7 +463,10 @@ def test_a_killed_redis_is_unavailable_and_has_lost_nothing_after_its_restart(
     server_binary: Path, tmp_path: Path
 ) -> None:
     server = EmbeddedValkey(tmp_path, binary=server_binary)
-    with server, closing(Store(server.url, replace(OPTIONS, durability="always"))) as store:
+    with (
+        server,
+        closing(Store(server.url, dataclasses.replace(OPTIONS, durability="always"))) as store,
+    ):
         store.check()
         token = b""
         for seq in range(1, 21):

@@ -117,12 +117,16 @@ class Service:
 
 
 class RedisServer:
-    """Debian's redis-server that answers when it is on disk; keeps port and data over restarts."""
+    """Debian's redis-server, or another, that answers when it is on disk.
 
-    def __init__(self, folder: Path) -> None:
+    Keeps port and data over restarts.
+    """
+
+    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._port = free_port()
-        self.url = f"redis://127.0.0.1:{self._port}"
+        self._binary = binary
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -139,13 +143,13 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        binary = shutil.which("redis-server")
+        binary = self._binary or shutil.which("redis-server")
         if binary is None and os.environ.get("CI"):
             pytest.fail("expected redis-server on the PATH: CI must test against the real one")
         if binary is None:
             pytest.skip("NOT TESTED AGAINST REDIS: no redis-server on the PATH (apt install it)")
         options = {
-            "port": str(self._port),
+            "port": str(self.port),
             "bind": "127.0.0.1",
             "dir": str(self._folder),
             "appendonly": "yes",

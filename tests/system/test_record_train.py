@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 NEWCOMERS = ("gamma", "delta")  # the bundle at the start was not trained on them
 NORMAL, BEFORE_FAULT, FAULT = 700, 20, 10  # points of each
+SEEN_BRIEFLY, BRIEFLY = "epsilon", 30  # in the recording too, and too short to train on
 
 
 def normal_and_fault() -> tuple[list[Point], list[Point]]:
@@ -36,8 +37,8 @@ def normal_and_fault() -> tuple[list[Point], list[Point]]:
     series = [series_like(entity, NORMAL + BEFORE_FAULT + FAULT) for entity in NEWCOMERS]
     for one in series:
         one.values[-FAULT:, 2] += 5.0
-    points = interleaved(series)
-    return points[: NORMAL * len(series)], points[NORMAL * len(series) :]
+    points, brief = interleaved(series), interleaved([series_like(SEEN_BRIEFLY, BRIEFLY)])
+    return [*brief, *points[: NORMAL * len(series)]], points[NORMAL * len(series) :]
 
 
 def fit(data: Path, output: Path) -> str:
@@ -49,6 +50,7 @@ def fit(data: Path, output: Path) -> str:
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240
     )
     assert ended.returncode == 0, ended.stderr
+    assert f"{SEEN_BRIEFLY} is left out: it has {BRIEFLY} points" in ended.stderr
     [bundle] = json.loads(ended.stdout)["bundles"]
     return str(bundle["version"])
 

@@ -8,6 +8,8 @@ import pytest
 from service.scoring.bundle import load_bundle
 from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, values_like
 from trainer.cli import main
+from trainer.config import preset
+from trainer.fit import points_needed
 
 CULPRIT = 2
 FIT = ("--epochs", "2", "--period-seconds", "60", "--seed", "3")
@@ -103,6 +105,61 @@ def test_a_series_too_short_to_train_on_is_a_failure_in_one_line(run: Run, tmp_p
     assert ran.code == 1
     assert "too short" in ran.err
     assert "Traceback" not in ran.err
+
+
+def short_npz(folder: Path, entity: str, count: int) -> None:
+    halves = {"train": values_like(entity, count, seed=4), "test": values_like(entity, 50, seed=5)}
+    np.savez(
+        folder / f"{entity}.npz", allow_pickle=False, dimensions=np.array(DIMENSIONS), **halves
+    )
+
+
+@pytest.mark.parametrize("is_per_entity", [False, True])
+def test_entities_with_too_few_points_are_left_out_and_named(
+    run: Run, tmp_path: Path, *, is_per_entity: bool
+) -> None:
+    data, output = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    npz(data)
+    needed = points_needed(preset("small", model="linear"))
+    short_npz(data, "beta", 20)
+    short_npz(data, "gamma", needed - 1)
+    options = [*FIT[2:], "--model", "linear", "--no-report", "--json"]
+    more = ["--per-entity"] if is_per_entity else []
+    ran = run("fit", "--data", data, "--output", output, "--name", "m", *options, *more)
+    assert ran.code == 0, ran.err
+    (bundle,) = json.loads(ran.out)["bundles"]
+    assert load_bundle(Path(bundle["folder"])).manifest.entities == ("alpha",)
+    warnings = [line for line in ran.err.splitlines() if line.startswith("warning: ")]
+    assert [line.split()[1] for line in warnings] == ["beta", "gamma"]
+    for line, count in zip(warnings, (20, needed - 1), strict=True):
+        assert f"{count} points" in line
+        assert f"{needed} " in line
+
+
+def test_as_many_points_as_are_needed_are_enough(run: Run, tmp_path: Path) -> None:
+    needed = points_needed(preset("small", model="linear"))
+    short_npz(tmp_path, "alpha", needed)
+    options = [*FIT[2:], "--model", "linear", "--no-report", "--json"]
+    output = tmp_path / "out"
+    ran = run("fit", "--data", tmp_path / "alpha.npz", "--output", output, "--name", "m", *options)
+    assert (ran.code, "warning" in ran.err) == (0, False), ran.err
+
+
+def test_nothing_long_enough_is_a_failure_that_says_what_is_needed(
+    run: Run, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    short_npz(data, "alpha", 20)
+    short_npz(data, "beta", 100)
+    ran = run("fit", "--data", data, "--output", tmp_path / "out", "--name", "m", *FIT)
+    assert ran.code == 1
+    assert is_one_red_line(ran)
+    assert "too short" in ran.err
+    assert "beta" in ran.err
+    assert "100" in ran.err
+    assert str(points_needed(preset("small"))) in ran.err
 
 
 def test_a_test_half_of_other_dimensions_is_refused_before_training(

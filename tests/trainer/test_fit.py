@@ -9,11 +9,13 @@ import torch
 from service.errors import TrainingFailed
 from service.scoring.series import Series, read_series
 from tests.trainer.small import DIMENSIONS, series, tiny
+from trainer.calibrate import MIN_POINTS
 from trainer.config import Config, Model, preset
-from trainer.fit import Fitted, Progress, fit
+from trainer.fit import Fitted, Progress, fit, points_needed
 from trainer.lessons import lesson_of
 from trainer.linear import LAGS, clip, recent
 from trainer.models.gru_vae import GruVae
+from trainer.windows import split
 
 DATA = Path(os.environ.get("GAUGEWATCH_DATA", "../shared/data"))
 
@@ -223,6 +225,27 @@ def test_without_skip_the_network_sees_the_standardised_values() -> None:
     x = fitted.residual(clipped)
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("window_length", [11, 50, 200])
+def test_so_many_points_are_needed_that_no_part_is_too_short(window_length: int) -> None:
+    config = tiny("gru_vae", window_length=window_length)
+    needed = points_needed(config)
+
+    def is_enough(count: int) -> bool:
+        try:
+            part = split(count, config).calibration
+        except TrainingFailed:
+            return False
+        return bool(part.stop - part.start >= MIN_POINTS)
+
+    assert [is_enough(count) for count in range(needed)] == [False] * needed
+    assert all(is_enough(count) for count in range(needed, needed + 500))
+
+
+def test_a_series_that_is_too_short_is_named() -> None:
+    with pytest.raises(TrainingFailed, match=r"beta: .*40 rows is too short"):
+        fit([series("alpha"), series("beta", count=40)], tiny())
 
 
 def test_nothing_to_train_on_is_said() -> None:

@@ -62,6 +62,28 @@ def test_anomalies_and_alerts_are_counted_once(bundle_folder: Path, tmp_path: Pa
     assert value(page, "gaugewatch_score", entity="alpha") > 1
 
 
+def test_held_points_are_counted_again_when_they_are_scored(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    points = rows("alpha", 12)
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
+        client.put("/v1/policies/entities/alpha", json={"lateness_seconds": 240})
+        posted = [points[i] for i in (1, 0, 3, 2, 3, 5, 4, 7, 6, 9, 8, 11, 10)]
+        verdicts = client.post("/v1/points", json={"points": posted}).json()["verdicts"]
+        again = client.post("/v1/points", json={"points": posted[:2]}).json()["verdicts"]
+        client.post("/v1/points?mode=backfill", json={"points": [rows("alpha", 13)[-1]]})
+        page = client.get("/metrics").text
+    statuses = [one["status"] for one in verdicts]
+    assert {one["reason"] for one in verdicts if one["status"] == "held"} == {"earlier_may_come"}
+    assert [one["status"] for one in again] == ["duplicate", "duplicate"]
+    held = value(page, "gaugewatch_points_total", status="held")
+    assert held == statuses.count("held") == 4
+    assert value(page, "gaugewatch_released_points_total") == held
+    assert value(page, "gaugewatch_released_points_total", status="scored") == held
+    at_once = sum(value(page, "gaugewatch_points_total", status=s) for s in ("scored", "warming"))
+    assert held + at_once == 13
+
+
 def test_at_most_so_many_entities_are_exported_and_the_rest_counted(client: TestClient) -> None:
     for name in "klmno":
         client.post("/v1/points", json={"points": rows(f"many {name}", 5)})

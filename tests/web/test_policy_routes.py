@@ -174,7 +174,7 @@ def test_policies_outlive_the_service(bundle_folder: Path, tmp_path: Path) -> No
         ("PUT", "", {"patterns": [{"pattern": "", "policy": {}}]}, 422, r"patterns\[0\]\.pattern"),
         ("PUT", "", {"patterns": [["web-*", {}]]}, 400, r"\$\.patterns\[0\]"),
         ("PUT", "", {"default": {"sensitivity": 1}}, 400, r"\$\.default: unknown field"),
-        ("PUT", "", {"default": {"direction": "<b>"}}, 400, "one of both, up, down, none"),
+        ("PUT", "", {"default": {"direction": "<b>"}}, 400, "one of both, down, none, up"),
         ("PUT", "", {"default": {"open_count": 1.5}}, 400, r"\$\.default\.open_count"),
         ("PUT", "", {"default": {"maintenance": [{"start_ms": 1}]}}, 400, "`end_ms`"),
         ("PUT", "?x=1", {}, 422, "query parameters"),

@@ -1,5 +1,7 @@
 """One entity for Prometheus: what its newest point says, and nothing that was not measured."""
 
+import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
+import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
@@ -16,11 +20,14 @@ from service.stream.messages import Cause, EntityView, Row
 from service.web.app import create_app
 from service.web.probe import ProbePage
 from tests.builders import DIMENSIONS
+from tests.deploy.monitoring import KEY, found, running
+from tests.system.processes import free_port, until
 from tests.web.hostile import HOSTILE
-from tests.web.serving import HOME, settings_for
+from tests.web.serving import HOME, serving, settings_for
 from tests.web.test_metrics import series, value
 from tests.web.test_points import JSON, rows
 
+ROOT = Path(__file__).parent.parent.parent
 HOSTILE_NAMES = [
     *("", " ", "a b ", "a\x00b", "a\nb", "a\u202eb", "e\u0301", "x" * 201, "\ufeffa", "a\u0378"),
     *("%", "%FF", "a&entity=b", "../../etc/passwd", "{}", "'\"", "\U0001f642", "gw:*", "$(id)"),
@@ -193,3 +200,37 @@ def test_promtool_has_nothing_to_say(own: TestClient) -> None:
             [promtool, "check", "metrics"], input=page.encode(), capture_output=True, check=False
         )
         assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_real_prometheus_probes_as_documented(bundle_folder: Path, tmp_path: Path) -> None:
+    names = ["alpha", "plant/line 4", 'q"{}\\x', "ünï 🙂", "http://a?b=c&d#e"]
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", operations, re.MULTILINE | re.DOTALL)
+    with serving(settings_for(bundle_folder, tmp_path, api_keys=KEY)) as port:
+        post(f"{HOME}:{port}", [point for name in names for point in rows(name, 9)])
+        config = yaml.safe_load(block.replace("gaugewatch:8080", f"127.0.0.1:{port}"))
+        (scrape,) = config["scrape_configs"]
+        scrape |= {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
+        scrape["authorization"]["credentials_file"] = str(tmp_path / "key")
+        scrape["static_configs"][0]["targets"] = [*names, "nobody"]
+        (tmp_path / "key").write_text(KEY)
+        (tmp_path / "prometheus.yml").write_text(json.dumps(config, ensure_ascii=False), "utf-8")
+        address = f"127.0.0.1:{free_port()}"
+        options = (
+            f"--config.file={tmp_path / 'prometheus.yml'}",
+            f"--storage.tsdb.path={tmp_path}",
+        )
+        with running(tmp_path, "prometheus", *options, f"--web.listen-address={address}"):
+            url = f"http://{address}"
+            until(lambda: len(found(url, "up == 1")) == len(names), "all probes")
+            until(lambda: len(found(url, "up == 0")) == 1, "the one of nobody")
+            points = found(url, "gaugewatch_probe_points_total")
+    assert {one["metric"]["entity"]: one["value"][1] for one in points} == dict.fromkeys(names, "9")
+
+
+def post(url: str, points: list[dict[str, Any]]) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    answer = httpx2.post(f"{url}/v1/points", json={"points": points}, headers=headers)
+    assert answer.status_code == 200
