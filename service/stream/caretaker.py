@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from service.errors import StoreUnavailable, UnknownEntity
 from service.scoring.fold import States
 from service.stream.arena import Held
@@ -10,10 +12,11 @@ from service.stream.commit import Commit, Outcome
 from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.path import Attempted, Batch, PointPath, written_alerts
+from service.stream.policy import closed
 from service.stream.restore import restore
 from service.stream.serving import Serving
 from service.stream.store import Store
-from service.stream.ticks import accept, due_entities, fall_silent, forget_deadlines
+from service.stream.ticks import accept, due_entities, fall_silent, forget_deadlines, postpone
 
 ATTEMPTS = 3  # at an entity that a replica goes on with at the same time
 
@@ -83,21 +86,31 @@ class Caretaker:
         if waits:
             batch = Batch(serving, lane, [], {entity: [] for entity in waits}, is_flush=True)
             flushed.append(self._path.attempt(batch, answers={}))
-        is_silent = lane.arena.is_silent(held).tolist()
-        falls, over = list[int](), list[str]()
-        for number, (entity, one) in enumerate(zip(due, held, strict=True)):
-            if one.waiting:
-                continue
-            if is_silent[number] or not one.seq or not lane.silence_ms:
-                over.append(entity)
-            else:
-                falls.append(number)
-        forget_deadlines(self._store, over)
+        falls = self._falling(serving, lane, due, held)
         entities, held = [due[number] for number in falls], [held[number] for number in falls]
         states, commits = fall_silent(lane, entities, held)
         outcomes = self._commit(lane, held, states, commits)
         alerts = written_alerts(commits, outcomes)
         return Ticked(outcomes.count(Outcome.OK), alerts, flushed)
+
+    def _falling(
+        self, serving: Serving, lane: Lane, due: Sequence[str], held: Sequence[Held]
+    ) -> list[int]:
+        """Numbers of entities that fall silent now. In maintenance it is told afterwards."""
+        now_ms, is_silent = self._path.clock_ms(), lane.arena.is_silent(held).tolist()
+        falls, over, later = list[int](), list[str](), list[str]()
+        for number, (entity, one) in enumerate(zip(due, held, strict=True)):
+            if one.waiting:
+                continue
+            if is_silent[number] or not one.seq or not lane.silence_ms:
+                over.append(entity)
+            elif closed(serving.policies.of(entity), np.array([now_ms])).any():
+                later.append(entity)
+            else:
+                falls.append(number)
+        forget_deadlines(self._store, over)
+        postpone(self._store, later, now_ms + lane.silence_ms)
+        return falls
 
     def _restored(self, serving: Serving, lane: Lane, entities: Sequence[str]) -> list[Held]:
         tells = serving.policies.tells_calibrating

@@ -48,6 +48,19 @@ def forget_deadlines(store: Store, entities: Sequence[str]) -> None:
     store.shards.ask_each(entities, str, remove)
 
 
+def postpone(store: Store, entities: Sequence[str], until_ms: int) -> None:
+    """Look at entities again then, by our clock. Raises StoreUnavailable."""
+    shards = store.options.shards
+
+    def add(redis: Redis, some: Sequence[str]) -> list[int]:
+        pipeline = redis.pipeline(transaction=False)
+        for entity in some:
+            pipeline.zadd(silence_key(shard_of(entity, shards)), {entity: until_ms}, xx=True)
+        return list(pipeline.execute())
+
+    store.shards.ask_each(entities, str, add)
+
+
 def fall_silent(
     lane: Lane, entities: Sequence[str], held: Sequence[Held]
 ) -> tuple[States, list[Commit]]:

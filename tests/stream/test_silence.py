@@ -18,8 +18,10 @@ from service.stream.ingest import Ingest, Limits
 from service.stream.keys import alert_stream_key, silence_key
 from service.stream.messages import Alert, Point
 from service.stream.models import Models
+from service.stream.policy import Maintenance, Policies, Policy
 from service.stream.store import Store, StoreOptions
 from tests.builders import series_like
+from tests.stream.test_lateness import Clock, with_policies
 
 SHARDS = 2
 WAITING = Limits(silence_periods=10.0)  # 600 s
@@ -172,3 +174,20 @@ async def test_nobody_waits_for_the_unknown_the_expired_or_by_default(
         await off.submit(points_like("beta", 20))
     assert alerts_in(client) == []
     assert [client.zcard(silence_key(shard)) for shard in range(SHARDS)] == [0, 0]
+
+
+async def test_silence_in_maintenance_is_told_when_that_is_over(
+    store: Store, bundle_folder: Path, client: Redis
+) -> None:
+    clock = Clock()
+    over_ms = clock.now_ms + 3_600_000
+    closed = Policy(maintenance=(Maintenance(0, over_ms),))
+    models = with_policies(bundle_folder, Policies(default=closed))
+    async with Ingest(store, models, limits=WAITING, clock_ms=clock) as ingest:
+        await ingest.submit(points_like("alpha", 30))
+        for _ in range(2):
+            clock.now_ms += 600_000
+            assert await ingest.tick() == 0
+        clock.now_ms = over_ms
+        assert await ingest.tick() == 1
+    assert [alert.reason for alert in alerts_in(client)] == ["no_data"]
