@@ -3,6 +3,7 @@
 Only a cache. Redis is the truth, and a commit is refused when the token held here is old.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Arena:
     def __init__(self, fold: Fold, *, max_entities: int) -> None:
         self.fold = fold
         self._states = np.zeros(min(FIRST_CAPACITY, max_entities), fold.state_dtype)
-        self._held: dict[str, Held] = {}  # least recently used first
+        self._held: OrderedDict[str, Held] = OrderedDict()  # least recently used first
         self._free = list(range(len(self._states)))
         self._max_entities = max_entities
 
@@ -45,9 +46,9 @@ class Arena:
 
     def get(self, entity: str) -> Held | None:
         """What is held, marked as just used."""
-        held = self._held.pop(entity, None)
+        held = self._held.get(entity)
         if held is not None:
-            self._held[entity] = held
+            self._held.move_to_end(entity)
         return held
 
     def rows(self, entity: str) -> bytes:
@@ -68,16 +69,26 @@ class Arena:
 
     def put(self, entity: str, state: npt.NDArray[np.void] | np.void, held: Held) -> Held:
         """Keep a state; the slot of `held` is chosen here."""
-        known = self._held.pop(entity, None)
-        held.slot = known.slot if known is not None else self._take_slot()
+        self._place(entity, held)
         self._states[held.slot] = state
-        self._held[entity] = held
         return held
+
+    def put_all(self, entities: Sequence[str], states: States, held: Sequence[Held]) -> None:
+        """Keep the states (batch,) of distinct entities, fewer than the arena holds."""
+        for entity, one in zip(entities, held, strict=True):
+            self._place(entity, one)
+        self._states[[one.slot for one in held]] = states
 
     def drop(self, entity: str) -> None:
         """Forget an entity; the next point loads it from Redis."""
         if (held := self._held.pop(entity, None)) is not None:
             self._free.append(held.slot)
+
+    def _place(self, entity: str, held: Held) -> None:
+        known = self._held.get(entity)
+        held.slot = known.slot if known is not None else self._take_slot()
+        self._held[entity] = held
+        self._held.move_to_end(entity)
 
     def _take_slot(self) -> int:
         if not self._free:

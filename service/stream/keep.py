@@ -20,16 +20,23 @@ def keep(
     outcomes: Sequence[Outcome],
 ) -> Refused:
     """Entities with new points."""
-    refused: Refused = {}
     newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
-    for member, (commit, outcome) in enumerate(zip(commits, outcomes, strict=True)):
-        if outcome is Outcome.OK:
-            waiting = _waiting(commit, arrived.held[member])
-            held = Held(-1, commit.new_token, commit.seq, newest_ms[member], waiting=waiting)
-            lane.arena.put(commit.entity, states[member], held)
-            continue
-        lane.arena.drop(commit.entity)
-        refused[commit.entity] = outcome
+    made = [member for member, outcome in enumerate(outcomes) if outcome is Outcome.OK]
+    held = [
+        Held(
+            slot=-1,
+            token=commits[member].new_token,
+            seq=commits[member].seq,
+            timestamp_ms=newest_ms[member],
+            waiting=_waiting(commits[member], arrived.held[member]),
+        )
+        for member in made
+    ]
+    lane.arena.put_all([arrived.entities[member] for member in made], states[made], held)
+    pairs = zip(commits, outcomes, strict=True)
+    refused: Refused = {one.entity: code for one, code in pairs if code is not Outcome.OK}
+    for entity in refused:
+        lane.arena.drop(entity)
     return refused
 
 

@@ -175,7 +175,7 @@ class Nodes:
         return set(known) == {len(self.all)}
 
     def _join(self) -> None:
-        first, count = self.all[0], len(self.primaries)
+        count = len(self.primaries)
         for number, node in enumerate(self.primaries):
             bounds = [SLOTS * edge // count for edge in (number, number + 1)]
             node.cluster("ADDSLOTSRANGE", bounds[0], bounds[1] - 1)
