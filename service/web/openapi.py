@@ -110,7 +110,10 @@ def _points_operation() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "One verdict per point, in their order; all are kept.",
-                "content": {"application/json": {"schema": _reference("Verdicts")}},
+                "content": {
+                    "application/json": {"schema": _reference("Verdicts")},
+                    "application/msgpack": {"schema": {"type": "string", "format": "binary"}},
+                },
             },
             **{str(status): response for status, response in responses.items()},
         },
@@ -125,6 +128,7 @@ def _points_content() -> dict[str, Any]:
             "examples": {"rows": {"value": _ROWS}, "columns": {"value": _COLUMNS}},
         },
         "application/x-ndjson": {"schema": {"type": "string"}, "example": line},
+        "application/msgpack": {"schema": {"type": "string", "format": "binary"}},
     }
 
 

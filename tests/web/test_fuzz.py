@@ -37,7 +37,14 @@ TOKENS = [
         b"\xed\xa0\x80",
     ),
 ]
-TYPES = ["application/json", "application/x-ndjson", "text/plain", "", "application/json;\xff"]
+TYPES = [
+    "application/json",
+    "application/msgpack",
+    "application/x-ndjson",
+    "text/plain",
+    "",
+    "application/json;\xff",
+]
 
 
 @st.composite

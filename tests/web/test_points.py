@@ -3,18 +3,24 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 from starlette.testclient import TestClient
 
 from service.errors import BadPoints
 from service.settings import Settings
 from service.stream.messages import Point
-from service.web.points import decode
+from service.web.decoding import PACKED, decode, form_of
 from tests.builders import PERIOD_MS, START_MS, values_like
 from tests.web.hostile import HOSTILE, body
 
 JSON = {"content-type": "application/json"}
 LINES = {"content-type": "application/x-ndjson"}
+MSGPACK = {"content-type": PACKED.decode()}
+READ_JSON = form_of(b"application/json; charset=utf-8")
+READ_PACKED = form_of(PACKED)
 
 
 def rows(entity: str, count: int) -> list[dict[str, Any]]:
@@ -63,11 +69,77 @@ def test_one_entity_may_stand_for_all_columns_and_dimensions_have_names(
         "dimensions": ["y", "x"],
         "values": [[1, None], [3, 4.5]],
     }
-    points = decode(json.dumps(columns).encode(), is_lines=False, settings=settings)
+    points = decode(json.dumps(columns).encode(), READ_JSON, settings)
     assert points == [
         Point("a", 1, {"y": 1.0, "x": None}),
         Point("a", 2, {"y": 3.0, "x": 4.5}),
     ]
+
+
+def test_packed_columns_are_the_same_thing_and_answers_come_packed(client: TestClient) -> None:
+    """Values that float32 holds exactly, as arrays and as one block."""
+    points = [
+        {**point, "values": np.float32(point["values"]).tolist()} for point in rows("pack-1", 12)
+    ]
+    plain = post(client, json.dumps({"points": points}).encode())
+    for name, is_block in (("pack-2", False), ("pack-3", True)):
+        columns = as_columns([{**point, "entity": name} for point in points])
+        if is_block:
+            columns["values"] = np.float32(columns["values"]).tobytes()
+        answer = post(client, msgspec.msgpack.encode(columns), MSGPACK)
+        assert without_entity(answer) == without_entity(plain)
+        again = post(
+            client, msgspec.msgpack.encode(columns), {**MSGPACK, "accept": PACKED.decode()}
+        )
+        assert again.headers["content-type"] == PACKED.decode()
+        statuses = [one["status"] for one in msgspec.msgpack.decode(again.content)["verdicts"]]
+        assert statuses == ["duplicate"] * 12
+
+
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.none()
+
+
+@given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=8), st.booleans())
+def test_every_form_of_a_body_decodes_to_the_same_points(
+    values: list[list[float | None]], is_named: bool
+) -> None:
+    settings = Settings()
+    columns: dict[str, Any] = {
+        "entity": ["e"] * len(values),
+        "timestamp_ms": list(range(len(values))),
+        "values": values,
+    }
+    if is_named:
+        columns["dimensions"] = ["x", "y", "z"]
+    expected = decode(json.dumps(columns).encode(), READ_JSON, settings)
+    assert decode(msgspec.msgpack.encode(columns), READ_PACKED, settings) == expected
+    block = np.array(values, np.float32).tobytes()
+    found = decode(msgspec.msgpack.encode({**columns, "values": block}), READ_PACKED, settings)
+    assert [listed(point) for point in found] == [listed(point) for point in expected]
+
+
+def listed(point: Point) -> list[float | None]:
+    """Values of a point, None where one is missing."""
+    own = point.values.values() if isinstance(point.values, dict) else point.values
+    return [None if value is None or value != value else value for value in own]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xc1",
+        b"{}",
+        msgspec.msgpack.encode({"entity": "a", "timestamp_ms": [1], "values": b"123"}),
+        msgspec.msgpack.encode({"entity": "a", "timestamp_ms": [1, 2], "values": b"1234"}),
+        msgspec.msgpack.encode({"entity": "a", "timestamp_ms": [], "values": b"1234"}),
+        msgspec.msgpack.encode({"entity": ["a", "b"], "timestamp_ms": [1], "values": b"1234"}),
+        msgspec.msgpack.encode({"entity": "a", "timestamp_ms": ["x"], "values": [[1.0]]}),
+        msgspec.msgpack.encode({"entity": "a", "timestamp_ms": [1], "values": [[1.0]], "more": 1}),
+    ],
+)
+def test_packed_bodies_that_cannot_be_are_refused(client: TestClient, content: bytes) -> None:
+    answer = post(client, content, MSGPACK)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_body")
 
 
 def test_names_of_dimensions_may_come_in_any_order(client: TestClient) -> None:
@@ -171,7 +243,7 @@ def test_every_bad_point_is_listed_and_no_good_one_kept(client: TestClient) -> N
 
 def test_of_repeated_names_the_last_counts(settings: Settings) -> None:
     twice = body(entity='"first","entity":"second"', values='{"a":1,"a":2}')
-    (point,) = decode(twice, is_lines=False, settings=settings)
+    (point,) = decode(twice, READ_JSON, settings)
     assert (point.entity, point.values) == ("second", {"a": 2.0})
 
 
@@ -196,10 +268,10 @@ def test_a_body_of_line_ends_is_not_split(client: TestClient) -> None:
 def test_times_in_the_future_are_refused_for_they_would_shut_out_the_present(seconds: int) -> None:
     chosen, now_ms = Settings(max_future_seconds=seconds), time.time_ns() // 10**6
     present = body(timestamp_ms=str(now_ms + 1000 * seconds))
-    assert decode(present, is_lines=False, settings=chosen)
+    assert decode(present, READ_JSON, chosen)
     future = body(timestamp_ms=str(now_ms + 1000 * seconds + 60_000))
     with pytest.raises(BadPoints) as refusal:
-        decode(future, is_lines=False, settings=chosen)
+        decode(future, READ_JSON, chosen)
     assert [fault["code"] for fault in refusal.value.errors] == ["timestamp_in_future"]
 
 
@@ -208,7 +280,7 @@ def test_a_day_ahead_is_the_limit_unless_another_is_set() -> None:
     for ahead_ms, is_refused in ((day_ms - 60_000, False), (day_ms + 60_000, True)):
         content = body(timestamp_ms=str(time.time_ns() // 10**6 + ahead_ms))
         with pytest.raises(BadPoints) if is_refused else nullcontext():
-            decode(content, is_lines=False, settings=Settings())
+            decode(content, READ_JSON, Settings())
 
 
 def test_the_longest_name_and_the_last_time_are_accepted(client: TestClient) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from service.stream import messages
-from service.web import points, schemas, views
+from service.web import decoding, points, schemas, views
 from service.web.problems import ProblemBody
 from tests.web.hostile import body
 from tests.web.test_points import JSON
@@ -34,7 +34,7 @@ def test_what_is_documented_is_what_is_on_the_wire(
 
 def test_the_two_forms_of_a_body_are_documented() -> None:
     documented = {*schemas.PointRows.model_fields, *schemas.PointColumns.model_fields}
-    assert documented == {field.encode_name for field in msgspec.structs.fields(points.Body)}
+    assert documented == {field.encode_name for field in msgspec.structs.fields(decoding.Body)}
 
 
 def test_answers_fit_their_documentation(client: TestClient) -> None:
@@ -61,7 +61,7 @@ def test_the_examples_of_the_document_are_bodies_we_read(client: TestClient) -> 
     content = client.get("/openapi.json").json()["paths"]["/v1/points"]["post"]["requestBody"]
     examples = content["content"]["application/json"]["examples"]
     for example in examples.values():
-        msgspec.json.decode(msgspec.json.encode(example["value"]), type=points.Body)
+        msgspec.json.decode(msgspec.json.encode(example["value"]), type=decoding.Body)
     msgspec.json.decode(content["content"]["application/x-ndjson"]["example"], type=messages.Point)
 
 
