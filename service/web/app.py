@@ -94,10 +94,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     ingest = Ingest(store, models, limits=limits_of(settings), listeners=listeners)
     await stack.enter_async_context(ingest)
     feed = await stack.enter_async_context(feed_of(url, settings))
-    incidents = Incidents(store_of(url, settings, stack))
-    promise = Promise(store_of(url, settings, stack))
+    kept = store_of(url, settings, stack)  # for the desk
     desk = Desk("incidents")
-    stack.callback(desk.close)  # before the stores it reads
+    stack.callback(desk.close)  # before the store it reads
     services = Services(
         settings=settings,
         models=models,
@@ -107,8 +106,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         metrics=metrics,
         bodies=Bodies(settings),
         readiness=Readiness(probe, feed, rollout),
-        incidents=incidents,
-        promise=promise,
+        kept=kept,
+        incidents=Incidents(kept),
+        promise=Promise(kept),
         desk=desk,
     )
     await _shown(services, stack)

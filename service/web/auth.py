@@ -39,6 +39,7 @@ ACCESS: Final = {
     "/openapi.json": Access.KEY,
     "/v1/points": Access.KEY,
     "/v1/detect": Access.KEY,
+    "/v1/entities": Access.KEY,
     "/v1/entities/{entity:path}": Access.KEY,
     "/v1/models": Access.KEY,
     "/v1/models/{name}": Access.KEY,

@@ -1,19 +1,17 @@
 """The routes: each one translates between HTTP and the stream floor."""
 
-from typing import Annotated, Final
-
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.errors import BadInput, NotAuthorised, StoreUnavailable, UnknownEntity
+from service.errors import NotAuthorised
 from service.scoring.fold import Fold
 from service.web import views
 from service.web.alert_events import GetAlerts
 from service.web.alerts import alerts
 from service.web.detect import PostDetect
-from service.web.faults import check_parameters, checked_entity
+from service.web.entity_routes import add_entity_routes
 from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
@@ -23,24 +21,12 @@ from service.web.probe import add_probe_route
 from service.web.promise_routes import add_promise_route
 from service.web.services import json_answer, services_of
 
-DEFAULT_ROWS: Final = 32
-MAX_ROWS: Final = 1_000
-
 
 def add_routes(app: FastAPI) -> None:
     """All routes. Access to each is ruled in `auth`."""
     app.router.routes.insert(0, Route("/v1/points", PostPoints(), methods=["POST"]))
     app.router.routes.insert(1, Route("/v1/detect", PostDetect(), methods=["POST"]))
-    refusals = problem_responses(BadInput, NotAuthorised, UnknownEntity, StoreUnavailable)
-    app.get(
-        "/v1/entities/{entity:path}",
-        tags=["entities"],
-        response_model=None,
-        responses={200: {"model": views.EntityView}, **refusals},
-    )(entity)
-    app.delete(
-        "/v1/entities/{entity:path}", tags=["entities"], status_code=204, responses=refusals
-    )(forget)
+    add_entity_routes(app)
     app.get(
         "/v1/models",
         tags=["models"],
@@ -57,27 +43,6 @@ def add_routes(app: FastAPI) -> None:
     add_probe_route(app)
     app.router.routes.append(Route("/v1/alerts", GetAlerts(), methods=["GET"]))
     app.add_api_websocket_route("/v1/alerts", alerts)
-
-
-async def entity(
-    request: Request,
-    entity: str,
-    rows: Annotated[int, Query(ge=1, le=MAX_ROWS, description="newest points")] = DEFAULT_ROWS,
-) -> Response:
-    """One entity, with its newest points and their verdicts."""
-    services = services_of(request)
-    check_parameters(request.query_params, "rows")
-    checked_entity(entity, services.settings.max_entity_characters)
-    return json_answer(await services.ingest.entity(entity, rows=rows))
-
-
-async def forget(request: Request, entity: str) -> Response:
-    """Delete what is kept of one entity; its next point begins anew. Its incidents stay."""
-    services = services_of(request)
-    check_parameters(request.query_params)
-    checked_entity(entity, services.settings.max_entity_characters)
-    await services.ingest.forget(entity)
-    return Response(status_code=204)
 
 
 async def models(request: Request) -> Response:

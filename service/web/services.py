@@ -16,6 +16,7 @@ from service.stream.ingest import Ingest
 from service.stream.models import Models
 from service.stream.promise import Promise
 from service.stream.rollout import Rollout
+from service.stream.store import Store
 from service.web.body import Bodies
 from service.web.metrics import Metrics
 from service.web.readiness import Readiness
@@ -34,6 +35,7 @@ class Services:
     bodies: Bodies
     readiness: Readiness
     incidents: Incidents
+    kept: Store  # what the desk reads
     promise: Promise
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now

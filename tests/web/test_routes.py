@@ -32,6 +32,24 @@ def test_an_entity_shows_its_newest_points(client: TestClient) -> None:
     assert len(client.get("/v1/entities/viewed/with slash").json()["window"]) == 10
 
 
+def test_entities_are_listed_page_by_page(client: TestClient) -> None:
+    names = [f"listed {number}" for number in range(5)]
+    client.post("/v1/points", json={"points": [rows(name, 1)[0] for name in names]})
+    found, after = list[str](), None
+    while True:
+        page = client.get(
+            "/v1/entities", params={"limit": 2, **({"after": after} if after else {})}
+        )
+        found += page.json()["entities"]
+        assert len(page.json()["entities"]) <= 2
+        if (after := page.json()["next"]) is None:
+            break
+    assert set(names) <= set(found)
+    assert len(found) == len(set(found)) == page.json()["count"]
+    refused = client.get("/v1/entities?after=x")
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_cursor")
+
+
 def test_a_deleted_entity_begins_anew(client: TestClient) -> None:
     points = rows("gone", 12)
     client.post("/v1/points", json={"points": points[:10]})
