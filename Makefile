@@ -9,11 +9,11 @@ DATA ?= ../shared/data
 FIT = $(BIN)/gaugewatch-trainer fit --preset small --output exported_models \
   --period-seconds 60 --seed 0 --untrained
 DEBIAN := redis-server redis-tools prometheus prometheus-alertmanager docker-compose buildah \
-  mmdebstrap runc
-TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc
+  mmdebstrap runc haproxy
+TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc haproxy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: install demo test test-fast check format bench detection bundles clean
+.PHONY: install demo test test-fast chaos check format bench detection bundles clean
 
 install: $(VENV)/.service              ## the service alone, without torch
 demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
@@ -23,6 +23,8 @@ test: $(VENV)/.everything system-packages check  ## everything that is checked
 	$(BIN)/coverage report
 test-fast: $(VENV)/.everything         ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
+chaos: $(VENV)/.everything system-packages  ## faults at full length: kills, outages, restarts, overload; 15 minutes
+	$(BIN)/pytest tests/chaos --chaos=full $(ARGS)
 check: $(VENV)/.everything             ## lint, types, imports, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -32,8 +34,8 @@ check: $(VENV)/.everything             ## lint, types, imports, spelling
 format: $(VENV)/.everything            ## format and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-bench: $(VENV)/.everything system-packages  ## points per second beside a naive service
-	$(BIN)/python -m benchmarks.ingest $(ARGS)
+bench: $(VENV)/.everything system-packages  ## how fast it is, beside baselines; ARGS=--quick only tries
+	$(BIN)/python -m benchmarks.speed $(ARGS)
 detection: $(VENV)/.everything         ## how well anomalies are found; DATA holds the data sets; takes hours, goes on where it stopped
 	$(BIN)/gaugewatch-trainer benchmark --data $(DATA) --output benchmark $(ARGS)
 	$(BIN)/python -m benchmarks.detection --from benchmark
@@ -51,7 +53,7 @@ clean:
 
 .PHONY: system-packages
 system-packages:                       # real servers for the tests; only what is not there
-	@(for tool in $(TOOLS); do command -v $$tool >/dev/null || exit 1; done) \
+	@(PATH=$$PATH:/usr/sbin; for tool in $(TOOLS); do command -v $$tool >/dev/null || exit 1; done) \
 	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(DEBIAN); }
 
 $(VENV)/bin/python:

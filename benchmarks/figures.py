@@ -50,7 +50,17 @@ def _picture(name: str) -> Iterator[str]:
 
 
 def _bench() -> Iterator[str]:
-    result = json.loads(BENCH.read_text())
+    yield from ingest_lines(BENCH)
+    yield ""
+    yield (
+        "One lone connection is slower than the naive service, which does none of the normalising, "
+        "calibration, incidents and idempotency; under load the batches pay for it."
+    )
+
+
+def ingest_lines(path: Path) -> Iterator[str]:
+    """What `benchmarks.ingest` measured."""
+    result = json.loads(path.read_text())
     machine = result["machine"]
     yield (
         f"{machine['cores']} cores ({machine['cpu']}), {machine['dimensions']} dimensions, "
@@ -67,11 +77,6 @@ def _bench() -> Iterator[str]:
             f"| {one['ratio']['points_per_service_cpu_second']:.1f} "
             f"| {ours['latency_ms_p50']:.1f} / {ours['latency_ms_p99']:.1f} |"
         )
-    yield ""
-    yield (
-        "One lone connection is slower than the naive service, which does none of the normalising, "
-        "calibration, incidents and idempotency; under load the batches pay for it."
-    )
 
 
 def _rate(one: dict[str, float]) -> str:

@@ -4,7 +4,6 @@ Rounds of both take turns, so that what else the machine does hits both. Each pe
 measured by itself.
 """
 
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Annotated, get_args
@@ -16,12 +15,12 @@ from rich.progress import Progress
 
 from benchmarks.report import machine, summary, tables
 from benchmarks.rounds import LOADS, SERVICES, Round, measured
-from benchmarks.servers import Durability, store_binary
-from service.errors import UnknownBundle
-from service.scoring.bundle import Bundle, find_bundles, load_bundle
+from benchmarks.servers import Durability
+from benchmarks.shipped import chosen_bundle
+from benchmarks.stores import store_version
+from service.scoring.bundle import Bundle
 
 RESULTS = Path("benchmarks/results/ingest.json")
-PREFERRED = ("smd-machine-1-6", "simulated-fleet")
 
 
 def main(
@@ -34,8 +33,8 @@ def main(
     """Measure points per second beside a naive service."""
     if quick:
         rounds, seconds = 1, 0.4
-    bundle = _chosen(bundles)
-    facts = machine(bundle, store=_store_version())
+    bundle = chosen_bundle(bundles)
+    facts = machine(bundle, store=store_version())
     found = _measured(bundle, rounds=rounds, seconds=seconds)
     result = {"machine": facts, "summary": summary(found), "rounds": found}
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -64,20 +63,6 @@ def _measured(bundle: Bundle, *, rounds: int, seconds: float) -> list[Round]:
                     found.append(one)
                     progress.advance(task)
     return found
-
-
-def _chosen(folder: Path) -> Bundle:
-    """One of the shipped bundles if it is there, else any."""
-    names = {path.parent.name: path for path in find_bundles(folder)}
-    for name in (*PREFERRED, *names):
-        if name in names:
-            return load_bundle(names[name])
-    raise UnknownBundle(f"expected bundles in {folder.absolute()}, found none")
-
-
-def _store_version() -> str:
-    said = subprocess.run([store_binary(), "--version"], capture_output=True, text=True, check=True)
-    return " ".join(said.stdout.split()[:3])
 
 
 if __name__ == "__main__":

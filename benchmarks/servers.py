@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,11 +17,12 @@ from redis import Redis
 
 from benchmarks.load import ENTITIES, Face, Plant
 from benchmarks.naive import list_key
+from benchmarks.stores import redis_server
 from service.scoring.bundle import Bundle
-from service.stream.embedded import EmbeddedValkey, valkey_binary
 
 Durability = Literal["always", "everysec"]
 START_SECONDS = 60.0
+POLL_SECONDS = 0.01
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -35,10 +35,11 @@ class Running:
     plant: Plant
     service_pid: int
     store_pid: int
+    start_seconds: float = 0.0  # of the service, until it was ready
 
     def cpu_seconds(self) -> tuple[float, float]:
         """CPU time of service and store since they started."""
-        return _cpu_seconds(self.service_pid), _cpu_seconds(self.store_pid)
+        return cpu_seconds(self.service_pid), cpu_seconds(self.store_pid)
 
 
 @contextlib.contextmanager
@@ -49,9 +50,9 @@ def gaugewatch(bundle: Bundle, durability: Durability, folder: Path) -> Iterator
     environment = {"GAUGEWATCH_DEFAULT_BUNDLE": bundle.manifest.name}
     with _store(folder, durability) as (url, store_pid):
         words += ["--redis-url", url]
-        with _process(words, folder / "service.log", environment) as (port, pid):
+        with _process(words, folder / "service.log", environment) as (port, pid, seconds):
             face = Face(port, "/v1/points", (b'{"points":[', b"]}"))
-            yield Running("gaugewatch", face, Plant(bundle), pid, store_pid)
+            yield Running("gaugewatch", face, Plant(bundle), pid, store_pid, seconds)
 
 
 @contextlib.contextmanager
@@ -61,59 +62,65 @@ def naive(bundle: Bundle, durability: Durability, folder: Path) -> Iterator[Runn
     with _store(folder, durability) as (url, store_pid):
         _fill_windows(url, bundle)
         words += ["--redis-url", url]
-        with _process(words, folder / "service.log", {}) as (port, pid):
+        with _process(words, folder / "service.log", {}) as (port, pid, seconds):
             face = Face(port, "/v1/point", (b"", b""))
-            yield Running("naive", face, Plant(bundle), pid, store_pid)
-
-
-def store_binary() -> Path:
-    """The machine's redis-server, else the embedded Valkey."""
-    found = shutil.which("redis-server")
-    return Path(found) if found else valkey_binary()
+            yield Running("naive", face, Plant(bundle), pid, store_pid, seconds)
 
 
 @contextlib.contextmanager
 def _store(folder: Path, durability: Durability) -> Iterator[tuple[str, int]]:
-    with EmbeddedValkey(folder / "store", binary=store_binary(), durability=durability) as store:
-        assert store.pid is not None
+    with redis_server(folder / "store", durability) as store:
         yield store.url, store.pid
 
 
 @contextlib.contextmanager
 def _process(
     words: list[str], log_path: Path, environment: dict[str, str]
-) -> Iterator[tuple[int, int]]:
-    """Port and process id of a Python module that serves."""
-    port = _free_port()
+) -> Iterator[tuple[int, int, float]]:
+    """Port and process id of a Python module that serves, and the seconds until it did."""
+    port, start = free_port(), time.perf_counter()
+    command = [sys.executable, "-m", *words, "--port", str(port)]
+    with process(command, port, log_path, environment=environment) as pid:
+        yield port, pid, time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def process(
+    command: list[str],
+    port: int,
+    log_path: Path,
+    *,
+    environment: dict[str, str],
+    ready_path: str = "/readyz",
+) -> Iterator[int]:
+    """Process id of a command that serves HTTP at a port, once it says that it is ready."""
     kept = {name: value for name, value in os.environ.items() if "GAUGEWATCH" not in name}
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words, "--port", str(port)],
-            env=kept | environment,
-            stdout=log,
-            stderr=log,
-        )
+        started = subprocess.Popen(command, env=kept | environment, stdout=log, stderr=log)
     try:
-        _wait_until_ready(port, process, log_path)
-        yield port, process.pid
+        _wait_until_ready(f"127.0.0.1:{port}", ready_path, started, log_path)
+        yield started.pid
     finally:
-        process.terminate()
-        process.wait()
+        started.terminate()
+        started.wait()
 
 
-def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log_path: Path) -> None:
+def _wait_until_ready(
+    address: str, path: str, process: "subprocess.Popen[bytes]", log_path: Path
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection = http.client.HTTPConnection(address, timeout=1)
         with contextlib.suppress(OSError), contextlib.closing(connection):
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
     raise RuntimeError(f"{process.args!r} did not start:\n{log_path.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -128,6 +135,7 @@ def _fill_windows(url: str, bundle: Bundle) -> None:
             client.rpush(list_key(entity), *window)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process since it started."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND  # utime + stime

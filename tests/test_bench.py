@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from benchmarks import convolutions, shadow
+from benchmarks import convolutions, shadow, speed
 from benchmarks.conv_graphs import CONV, OURS, both_graphs
+from benchmarks.sheet import figure
+from benchmarks.step_graphs import flops
 
 ROOT = Path(__file__).parent.parent
 PICTURE_BYTES = 120_000
@@ -118,3 +121,61 @@ def test_the_shadow_that_is_shown_is_of_shipped_versions() -> None:
     titles |= {f"{one['name']}/{one['version']}" for one in found["versions"]}
     assert [one for one in titles if not (ROOT / "exported_models" / one).is_dir()] == []
     assert (ROOT / shadow.PICTURE).stat().st_size < PICTURE_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("bench", speed.BENCHES, ids=lambda bench: bench.path.stem)
+def test_a_bench_runs_to_its_end_and_shows_what_it_kept(
+    bench: speed.Bench[Any], bundle_folder: Path, tmp_path: Path
+) -> None:
+    name = bench.path.stem
+    words = [f"benchmarks.{name}", "--quick", "--output", str(tmp_path / bench.path.name)]
+    words += [] if name == "steps" else ["--bundles", str(bundle_folder)]
+    words += ["--pictures", str(tmp_path)] if name == "latency" else []
+    said = run(*words)
+    assert "GEMM" in said
+    assert "PING" in said
+    assert "echo" in said
+    blocks = dict(bench.blocks(tmp_path))
+    assert len(blocks) > 1
+    assert all(text.count("\n|") > 1 for key, text in blocks.items() if "machine-" not in key)
+    assert "persistence" in " ".join(blocks.values())
+    page = (ROOT / speed.PAGE).read_text("utf-8")
+    assert [key for key in blocks if f"<!-- figures:{key} -->" not in page] == []
+    if name == "latency":
+        assert all((tmp_path / f"{one}.png").is_file() for one in speed.PICTURES)
+
+
+def test_the_page_of_speed_shows_the_committed_results() -> None:
+    page = (ROOT / speed.PAGE).read_text("utf-8")
+    results, pictures = ROOT / "benchmarks/results", ROOT / "docs/pictures"
+    assert speed.filled(page, results, pictures=pictures) == page, "run make bench"
+
+
+def test_the_work_of_a_step_is_two_per_weight() -> None:
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=shape).astype(np.float32) for shape in ((3, 5), (7, 5))]
+    nodes = [
+        onnx.helper.make_node("MatMul", ["x", "a"], ["y"]),
+        onnx.helper.make_node("Gemm", ["y", "b"], ["z"], transB=1),
+        onnx.helper.make_node("Tanh", ["z"], ["out"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "two products",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, 3])],
+        [onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [None, 7])],
+        [
+            onnx.numpy_helper.from_array(weight, name)
+            for weight, name in zip(weights, "ab", strict=True)
+        ],
+    )
+    assert flops(onnx.helper.make_model(graph)) == 2 * (3 * 5 + 5 * 7)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(123456.7, "123,457"), (99.94, "99.9"), (1.2345, "1.23"), (0.0, "0")]
+)
+def test_a_figure_has_three_digits_that_count(value: float, text: str) -> None:
+    assert figure(value) == text

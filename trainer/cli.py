@@ -32,13 +32,12 @@ Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a fo
 Columns = Annotated[
     list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
 ]
-TimestampColumn = Annotated[
-    str | None, typer.Option(help="Timestamp column of CSV and Parquet files.")
-]
+TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV, Parquet.")]
 BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
 Train = Annotated[
     Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
 ]
+Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
 Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
 
 
@@ -71,6 +70,7 @@ def fit_command(
     linear_skip: Annotated[
         bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
     ] = None,
+    quantise: Quantise = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
     dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
     untrained: Untrained = False,
@@ -79,8 +79,9 @@ def fit_command(
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
     reader = Reader(period_seconds, _names(columns), timestamp_column)
-    knobs = {"seed": seed, "epochs": epochs, "is_linear_skip": linear_skip, "mask_mode": mask_mode}
-    given = {k: v for k, v in {**knobs, "dilations": dilations}.items() if v is not None}
+    knobs: dict[str, object] = {"seed": seed, "epochs": epochs, "dilations": dilations}
+    knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
+    given = {k: v for k, v in knobs.items() if v is not None}
     config = preset(preset_name, model=model, **given)
     halves = trainable(to_train_on(reader, data, test=test_data), config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}

@@ -85,6 +85,7 @@ class GruVaeConfig(NetworkConfig):
     flows: PositiveInt = 4
     dense_activation: Literal["none", "relu"] = "none"
     is_linear_skip: bool = True
+    is_int8: bool | None = Field(default=None, description="the recurrent products, when serving")
 
     learning_rate: float = Field(default=4e-3, gt=0)
     l2: float = Field(default=1e-4, ge=0)

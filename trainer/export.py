@@ -14,10 +14,13 @@ from torch import Tensor, nn
 
 from service.errors import TrainingFailed
 from service.scoring.bundle import File, StateTensor, sha256_of
+from trainer.config import GruVaeConfig
 from trainer.fitted import Fitted
 from trainer.graphs import state_shapes, step_graph, window_graph, window_outputs
 from trainer.horizon import Horizon, measure_horizon
 from trainer.parity import measure_parity
+from trainer.precision import FLOAT_STEP, INT8_STEP, check_precision, measure_precision
+from trainer.quantise import quantised
 
 OPSET = 18
 EXAMPLE_BATCH = 16
@@ -35,14 +38,17 @@ class Exported:
     window: File
     members: tuple[str, ...]
     state: tuple[StateTensor, ...]
-    parity: dict[str, float]  # torch_window, torch_step, window_step, batch
+    parity: dict[str, float]  # torch_window, torch_step, window_step, batch; int8_... if it is
     memory_horizon: int  # points after a zero state that agree with the carried state
     is_horizon_reached: bool  # False: longer than could be measured, this is a lower bound
     versions: dict[str, str]  # library -> version
 
 
 def export(fitted: Fitted, folder: Path) -> Exported:
-    """Write `step.onnx` and `window.onnx` into `folder`; raise TrainingFailed if they disagree."""
+    """Write `step.onnx` and `window.onnx` into `folder`; raise TrainingFailed if they disagree.
+
+    If int8 is asked for, `step.int8.onnx` is the step graph, and `step.onnx` what it came from.
+    """
     write_graphs(fitted, folder)
     return measure(fitted, folder)
 
@@ -71,16 +77,22 @@ def write_graphs(fitted: Fitted, folder: Path) -> None:
         inputs={"window": window, "entity_index": entity_index},
         outputs=window_outputs(fitted),
     )
+    if _step_name(fitted) == INT8_STEP:
+        onnx.save(quantised(onnx.load(folder / FLOAT_STEP)), folder / INT8_STEP)
 
 
 def measure(fitted: Fitted, folder: Path) -> Exported:
     """Measure the graphs in `folder` against the network; raise TrainingFailed above the limit."""
     parity = measure_parity(fitted, folder)
     check_parity(parity, folder)
-    horizon: Horizon = measure_horizon(fitted, folder)
+    step = _step_name(fitted)
+    if step == INT8_STEP:
+        parity |= measure_precision(fitted, folder)
+        check_precision(parity, folder)
+    horizon: Horizon = measure_horizon(fitted, folder, step=step)
     return Exported(
         folder=folder,
-        step=_file(folder / "step.onnx"),
+        step=_file(folder / step),
         window=_file(folder / "window.onnx"),
         members=fitted.config.members,
         state=tuple(StateTensor(name=n, shape=s) for n, s in state_shapes(fitted).items()),
@@ -105,6 +117,12 @@ def check_parity(parity: Mapping[str, float], folder: Path) -> None:
             f"{folder / 'step.onnx'} must answer the same alone and in a batch, bit for bit; "
             f"got a difference of {parity['batch']:.3g}"
         )
+
+
+def _step_name(fitted: Fitted) -> str:
+    """The step graph that serves."""
+    config = fitted.config
+    return INT8_STEP if isinstance(config, GruVaeConfig) and config.is_int8 else FLOAT_STEP
 
 
 def _file(path: Path) -> File:

@@ -33,12 +33,12 @@ class Horizon:
     is_reached: bool
 
 
-def measure_horizon(fitted: Fitted, folder: Path) -> Horizon:
+def measure_horizon(fitted: Fitted, folder: Path, *, step: str = "step.onnx") -> Horizon:
     """Replay calibration rows from zero and from a carried state through the step graph."""
     shapes = state_shapes(fitted)
     if list(shapes) == ["lags"]:
         return Horizon(shapes["lags"][0] + 1, is_reached=True)
-    replay = _replay(fitted, Graphs(folder, shapes))
+    replay = _replay(fitted, Graphs(folder, shapes, step=step))
     entities, cap, shortest = len(replay.rows), replay.cap, replay.rows.shape[1]
     carried = replay.carried()
     lanes = _lanes(entities=entities, first=cap, last=shortest - cap)

@@ -3,16 +3,19 @@
 Differences are of the mean scaled error, in its interquartile ranges, as for the memory horizon.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from service.errors import TrainingFailed
 from trainer.fitted import Fitted
 from trainer.graphs import state_shapes
 from trainer.horizon import FLAG_QUANTILE, calibration_errors
 from trainer.parity import Graphs, batch_difference
 
 FLOAT_STEP, INT8_STEP = "step.onnx", "step.int8.onnx"
+LIMITS = {"int8_p99_iqr": 0.15, "int8_flips": 0.001, "int8_batch": 0.0}
 
 
 def measure_precision(fitted: Fitted, folder: Path) -> dict[str, float]:
@@ -28,3 +31,14 @@ def measure_precision(fitted: Fitted, folder: Path) -> dict[str, float]:
         "int8_flips": float(((found > own_flag) != (expected > flag)).mean()),
         "int8_batch": batch_difference(fitted, ours),
     }
+
+
+def check_precision(parity: Mapping[str, float], folder: Path) -> None:
+    """Raise TrainingFailed where int8 says something else than float32, or batches matter."""
+    wrong = {name: parity[name] for name, limit in LIMITS.items() if not parity[name] <= limit}
+    if wrong:
+        found = ", ".join(f"{name} {value:.3g}" for name, value in wrong.items())
+        raise TrainingFailed(
+            f"{folder / INT8_STEP} does not say what {FLOAT_STEP} says: expected at most {LIMITS}, "
+            f"got {found}; fix: train it without --quantise"
+        )

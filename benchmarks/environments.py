@@ -1,0 +1,39 @@
+"""Environments of peers: virtual ones of their own, so that nothing of them touches ours."""
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PIP_SECONDS = 600
+
+
+class NoEnvironment(Exception):
+    """The packages of a peer could not be installed."""
+
+
+@contextlib.contextmanager
+def environment(*packages: str, python: Path | None = None) -> Iterator[Path]:
+    """The Python of a new environment with these packages, or `python` if that has them.
+
+    Raises NoEnvironment with what pip said.
+    """
+    if python is not None:
+        yield python
+        return
+    with tempfile.TemporaryDirectory(prefix="gaugewatch-peers-") as folder:
+        made = Path(folder) / "bin" / "python"
+        _run([sys.executable, "-m", "venv", folder])
+        _run([str(made), "-m", "pip", "install", "--quiet", *packages])
+        yield made
+
+
+def _run(words: list[str]) -> None:
+    try:
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=PIP_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoEnvironment(str(error)) from None
+    if ended.returncode:
+        raise NoEnvironment((ended.stderr or ended.stdout).strip()[-500:])
