@@ -34,6 +34,10 @@ def replay_incident(
     if replayed.differing:
         count = len(replayed.differing)
         raise GaugewatchError(f"{count} rows do not come out as they were kept")
+    if not replayed.is_redecided:
+        typer.echo(
+            "the policy changed while it was open; what was decided is shown as it was", err=True
+        )
     typer.echo(f"{len(replayed.kept)} rows, equal bit for bit")
 
 

@@ -26,6 +26,7 @@ from service.scoring.rules import PLAIN, Rules
 from service.scoring.state import STATE_FORMAT, begin_again, fresh_states, state_dtype
 from service.scoring.verdict import (
     TOP_CAUSES,
+    BoolArray,
     Decided,
     Float32Array,
     FloatArray,
@@ -157,14 +158,12 @@ class Fold:
             score=np.where(is_warm, surprisal / threshold, np.nan),
             severity=np.where(is_warm, sustained(recent, judged.severity), np.nan),
             contributions=np.where(lost, np.maximum(blamed, np.float32(1.0)), blamed),
+            holds=_holds(surprisal / threshold, is_warm, rules),
+            is_public=np.broadcast_to(rules.is_public, is_warm.shape),
         )
         if decided is not None:
-            evidence = replace(
-                evidence,
-                is_flagged=decided.is_flagged,
-                score=decided.score,
-                severity=decided.severity,
-            )
+            known = {name: value for name, value in vars(decided).items() if name != "transition"}
+            evidence = replace(evidence, **known)
         incident = states["entity"]["incident"]
         transition = advance(
             incident,
@@ -207,3 +206,8 @@ class Fold:
             is_missing=verdicts.missing,
         )
         model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])
+
+
+def _holds(score: FloatArray, is_warm: BoolArray, rules: Rules) -> BoolArray:
+    """Not anomalous, and yet too much to count as quiet (batch,)."""
+    return np.asarray(is_warm & (score > rules.resolve_below) & (score <= 1.0))

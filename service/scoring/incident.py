@@ -34,6 +34,7 @@ def incident_dtype(dimensions: int) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("is_open", "?"),
+            ("is_public", "?"),  # people are told of it
             ("flags", "<u4"),  # of the last points, the newest in the lowest bit
             ("ended_ms", "<i8"),  # when the one before it ended
             ("opened_ms", "<i8"),
@@ -58,6 +59,8 @@ class Evidence:
     score: FloatArray  # NaN where nothing was scored
     severity: FloatArray  # NaN where nothing was scored
     contributions: npt.NDArray[np.float32]  # (batch, dimension)
+    holds: npt.NDArray[np.bool_]  # not flagged, and not quiet either
+    is_public: npt.NDArray[np.bool_]  # people are told of what opens
 
 
 def advance(
@@ -71,20 +74,19 @@ def advance(
     """Advance `incident` (batch,) in place by one point each; returns the transitions (batch,).
 
     An incident open for more than `max_points` is the new normal. Transitions that were `decided`
-    before are taken as they are, for the rules may have changed since.
+    before are taken as they are, for the rules may have changed since; so is the evidence.
     """
     incident["flags"] = (incident["flags"] << np.uint32(1)) | evidence.is_flagged
     if not (incident["is_open"] | evidence.is_flagged).any():
         incident["quiet"] = 0  # nothing is open, and nothing opens
         return np.zeros(len(incident), np.uint8)
     opens = _opens(incident, evidence, rules) if decided is None else decided == Transition.OPENED
-    _open(incident, opens, evidence.timestamps_ms)
+    _open(incident, opens, evidence)
     is_open = incident["is_open"]
     counts = is_open & evidence.is_flagged
     incident["points"] += is_open
     incident["anomalies"] += counts
-    holds = (evidence.score > rules.resolve_below) & (evidence.score <= 1.0)
-    is_quiet = is_open & ~evidence.is_flagged & ~holds
+    is_quiet = is_open & ~evidence.is_flagged & ~evidence.holds
     incident["quiet"] = np.where(is_quiet, incident["quiet"] + 1, 0)
     incident["blame"] += np.where(counts[:, None], evidence.contributions, 0.0)
     _raise_peak(incident, "peak_score", np.where(counts, evidence.score, np.nan))
@@ -117,15 +119,12 @@ def _raise_peak(incident: npt.NDArray[np.void], peak: str, value: FloatArray) ->
     incident[peak] = np.fmax(incident[peak], value)
 
 
-def _open(
-    incident: npt.NDArray[np.void],
-    opens: npt.NDArray[np.bool_],
-    timestamps_ms: npt.NDArray[np.int64],
-) -> None:
+def _open(incident: npt.NDArray[np.void], opens: npt.NDArray[np.bool_], evidence: Evidence) -> None:
     new = np.zeros(np.count_nonzero(opens), incident.dtype)
     for kept in ("flags", "ended_ms"):
         new[kept] = incident[kept][opens]
-    new["is_open"], new["opened_ms"] = True, timestamps_ms[opens]
+    new["is_open"], new["opened_ms"] = True, evidence.timestamps_ms[opens]
+    new["is_public"] = evidence.is_public[opens]
     incident[opens] = new
 
 

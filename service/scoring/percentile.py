@@ -69,12 +69,15 @@ def _incidents(
 
 def _evidence(scored: Scored, timestamps_ms: npt.NDArray[np.int64], row: int) -> Evidence:
     at = slice(row, row + 1)
+    nothing = np.zeros(1, bool)
     return Evidence(
         timestamps_ms=timestamps_ms[at],
         is_flagged=scored.is_anomaly[at],
         score=scored.score[at],
         severity=scored.severity[at],
         contributions=scored.contribution[at],
+        holds=nothing,
+        is_public=nothing,
     )
 
 

@@ -47,6 +47,7 @@ class Rules:
     resolve_below: FloatArray  # a score above it, up to 1, is not quiet
     cool_down_ms: IntArray  # after one ended no other opens
     is_closed: BoolArray  # muted, or maintenance: none opens
+    is_public: BoolArray  # people are told of one that opens now, until it ends
     budget: FloatArray | None = None  # NaN: the default; None: everywhere
     gate: Gate | None = None  # None: every deviation is wanted
 
@@ -70,4 +71,5 @@ PLAIN = Rules(
     resolve_below=np.array(1.0),
     cool_down_ms=np.array(0),
     is_closed=np.array(False),
+    is_public=np.array(True),
 )

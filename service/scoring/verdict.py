@@ -42,6 +42,8 @@ class Decided:
     score: FloatArray
     severity: FloatArray
     transition: npt.NDArray[np.uint8]  # of the incident
+    holds: BoolArray
+    is_public: BoolArray
 
 
 @dataclass(frozen=True)

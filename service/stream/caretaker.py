@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import structlog
 
 from service.errors import StoreUnavailable, UnknownEntity
 from service.scoring.fold import States
@@ -13,10 +14,20 @@ from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.path import Attempted, Batch, PointPath, written_alerts
 from service.stream.policy import closed
+from service.stream.reader import incident_id
 from service.stream.restore import restore
 from service.stream.serving import Serving
 from service.stream.store import Store
-from service.stream.ticks import accept, due_entities, fall_silent, forget_deadlines, postpone
+from service.stream.ticks import (
+    accept,
+    due_entities,
+    fall_silent,
+    forget_deadlines,
+    forgotten,
+    postpone,
+)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 ATTEMPTS = 3  # at an entity that a replica goes on with at the same time
 
@@ -47,22 +58,47 @@ class Caretaker:
         self._store.commit_epoch = serving.epoch
         done = Ticked(0, [], [])
         for name, entities in groups.items():
-            now = self._care(serving, self._lanes.of(serving.folds[name]), entities)
+            try:
+                now = self._care(serving, self._lanes.of(serving.folds[name]), entities)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                log.exception("entities that are due cannot be looked at", bundle=name)
+                continue
             done = Ticked(
                 done.silent + now.silent, done.alerts + now.alerts, done.flushed + now.flushed
             )
         return done
 
-    def forget(self, entity: str) -> None:
-        """Delete what is kept of an entity; other replicas notice at its next point."""
+    def forget(self, serving: Serving, entity: str) -> list[bytes]:
+        """Delete what is kept of an entity; other replicas notice at its next point.
+
+        What was open of it is told to end: the alerts that say so. Raises UnknownEntity.
+        """
         self._lanes.drop(entity)
         if self._store.load([entity]) == [None]:
             raise UnknownEntity("no point of this entity is kept")
+        alerts = self._told_last(serving, entity)
+        self._lanes.drop(entity)
         self._store.delete([entity])
         forget_deadlines(self._store, [entity])
+        return alerts
 
-    def accept(self, serving: Serving, entity: str) -> list[bytes]:
-        """What an entity does now is normal; the alerts that say so. Raises UnknownEntity."""
+    def _told_last(self, serving: Serving, entity: str) -> list[bytes]:
+        if (name := serving.bundle_of(entity)) is None:
+            return []
+        lane = self._lanes.of(serving.folds[name])
+        self._store.commit_epoch = serving.epoch
+        (held,) = self._restored(serving, lane, [entity])
+        commit = forgotten(lane, entity, held)
+        outcomes = self._store.commit([commit])
+        return written_alerts([commit], outcomes)
+
+    def accept(self, serving: Serving, entity: str, incident: str) -> list[bytes]:
+        """What its last incident shows is normal for an entity; the alerts that say so.
+
+        Nothing changes where another incident opened since. Raises UnknownEntity.
+        """
         lane = self._lanes.of(serving.fold_of(entity))
         self._store.commit_epoch = serving.epoch
         for _ in range(ATTEMPTS):
@@ -71,6 +107,8 @@ class Caretaker:
             if not held.token:
                 lane.arena.drop(entity)
                 raise UnknownEntity("no point of this entity is kept")
+            if incident != _last_incident(lane, entity, held):
+                return []
             states, commit = accept(lane, entity, held, now_ms=self._path.clock_ms())
             outcomes = self._commit(lane, [held], states, [commit])
             if outcomes == [Outcome.OK]:
@@ -129,3 +167,9 @@ class Caretaker:
         if Outcome.OUTDATED in outcomes:
             self._path.follow()
         return outcomes
+
+
+def _last_incident(lane: Lane, entity: str, held: Held) -> str:
+    """Name of the open incident of an entity, or of the last one."""
+    (state,) = lane.arena.states([held])
+    return incident_id(entity, int(state["entity"]["incident"]["opened_ms"]))

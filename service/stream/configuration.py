@@ -44,22 +44,25 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             return own
         return self._by_pattern(entity) if self.patterns else None
 
+    @property
+    def assigned_bundles(self) -> set[str]:
+        """Those that operators chose for anybody."""
+        return {*self.entities.values(), *(name for _, name in self.patterns)}
+
     def activated(self, name: str, version: str) -> "Configuration":
         """With this version in force; a shadow of it ends."""
         old = self._active(name)
         before = old.before if old.version == version else (*old.before, old.version)
         active = Active(version, is_pinned=True, before=before[-MAX_VERSIONS_BEFORE:])
-        shadows = {n: v for n, v in self.shadows.items() if (n, v) != (name, version)}
-        changed = {**self.active, name: active}
-        return msgspec.structs.replace(self, active=changed, shadows=shadows)
+        return self._with_active(name, active)
 
     def rolled_back(self, name: str) -> "Configuration":
-        """With the version before in force. Raises BadInput where there is none."""
+        """With the version before in force; a shadow of it ends. Raises BadInput without one."""
         old = self._active(name)
         if not old.before:
             raise BadInput(f"expected a version of {name!r} before {old.version}, there is none")
         active = Active(old.before[-1], is_pinned=True, before=old.before[:-1])
-        return msgspec.structs.replace(self, active={**self.active, name: active})
+        return self._with_active(name, active)
 
     def found(self, current: dict[str, str]) -> "Configuration":
         """With the versions that a folder calls current, by bundle, where nobody pinned another.
@@ -137,6 +140,11 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             return next((name for matches, name in matchers if matches(entity)), None)
 
         return remembering(first)
+
+    def _with_active(self, name: str, active: Active) -> "Configuration":
+        shadows = {n: v for n, v in self.shadows.items() if (n, v) != (name, active.version)}
+        changed = {**self.active, name: active}
+        return msgspec.structs.replace(self, active=changed, shadows=shadows)
 
     def _active(self, name: str) -> Active:
         try:

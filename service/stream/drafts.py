@@ -36,7 +36,6 @@ class _Moved(NamedTuple):
     messages: Sequence[Message]
     tells: bool
     was_silent: bool
-    is_quiet: bool  # the first of them is of a backfill
     waiting: bytes | None  # None: what waited before
     lateness_ms: int
     policy: Policy
@@ -99,7 +98,6 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
     starts, ends = arrived.starts[:-1].tolist(), arrived.starts[1:].tolist()
     newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
     was_silent = lane.arena.is_silent(arrived.held).tolist()
-    is_quiet = arrived.is_quiet[starts].tolist()
     is_scored = advanced.rows["status"] == Status.SCORED
     scored = np.add.reduceat(is_scored, starts, dtype=np.int64).tolist()
     is_eventful = np.logical_or.reduceat(advanced.rows["opened_ms"] > 0, starts).tolist()
@@ -115,7 +113,6 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
             messages=advanced.messages[number],
             tells=bool(advanced.tells[number]),
             was_silent=was_silent[number],
-            is_quiet=is_quiet[number],
             waiting=arrived.waiting[number],
             lateness_ms=lateness_ms[number],
             policy=ruling.policies[members[number]],
@@ -132,8 +129,7 @@ def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
         again = heard_again(
             entity, held.timestamp_ms, int(new["timestamp_ms"][0]), model=lane.reader.title
         )
-        told = (again, *told)
-        alerts = alerts if moved.is_quiet else (again.alert, *alerts)
+        told, alerts = (again, *told), (again.alert, *alerts)  # of a backfill too: it was told
     told, alerts = (*held.ended, *told), (*(part.alert for part in held.ended), *alerts)
     return Commit(
         entity=entity,

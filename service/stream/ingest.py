@@ -134,12 +134,17 @@ class Ingest:
         return await self._viewer.view(self._lanes.wrote, name, rows=rows)
 
     async def forget(self, name: str) -> None:
-        """Delete an entity; its incidents stay. Raises UnknownEntity, StoreUnavailable."""
-        await self._batcher.run(lambda: self._caretaker.forget(name))
+        """Delete an entity; its incidents stay, and end. Raises UnknownEntity, StoreUnavailable."""
+        serving = self._models.serving
+        self._on_told([], await self._batcher.run(lambda: self._caretaker.forget(serving, name)))
 
-    async def accept(self, name: str) -> None:
-        """Make what an entity does now its normal. Raises UnknownEntity, StoreUnavailable."""
-        alerts = await self._batcher.run(lambda: self._caretaker.accept(self._models.serving, name))
+    async def accept(self, name: str, incident: str) -> None:
+        """Make what this incident shows the normal of its entity, if it is the last one.
+
+        Raises UnknownEntity, StoreUnavailable.
+        """
+        serving = self._models.serving
+        alerts = await self._batcher.run(lambda: self._caretaker.accept(serving, name, incident))
         self._on_told([], alerts)
 
     async def tick(self) -> int:

@@ -1,7 +1,7 @@
 """A lane: one bundle at work. Holds its entities and folds their new points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -92,18 +92,21 @@ class Lane:
         """Fold all new points, one after the other per entity, side by side over entities."""
         states = self.arena.states(arrived.held)
         index = self.entity_indices(arrived.entities)
-        tells = (index > 0) | ruling.tells_calibrating[arrived.members]
+        may_tell = (index > 0) | ruling.tells_calibrating[arrived.members]
+        before = states["entity"]["incident"]
+        tells = may_tell | (before["is_open"] & before["is_public"])
         rows = np.zeros(len(arrived.values), self.row_dtype)
         messages: list[list[Message]] = [[] for _ in arrived.entities]
         for time, members in lockstep(arrived.counts):
             at = arrived.starts[members] + time
             points = Points(index[members], arrived.timestamps_ms[at], arrived.values[at])
             rules = ruling.rules(arrived.members[members], points.timestamps_ms)
+            rules = replace(rules, is_public=may_tell[members])
             states[members], verdicts = self.fold.step(states[members], points, rules=rules)
             packed = np.zeros(len(members), self.row_dtype)
             pack(packed, points, verdicts, fold=self.fold)
             rows[at] = packed
-            told = (verdicts.transition > 0) & tells[members]
+            told = (verdicts.transition > 0) & verdicts.incident["is_public"]
             for position in np.flatnonzero(told).tolist():
                 member = members[position]
                 entity = arrived.entities[member]

@@ -2,12 +2,17 @@
 
 import threading
 
+import structlog
+
+from service.errors import GaugewatchError
 from service.scoring.fold import STATE_FORMAT, Fold
 from service.stream.commit import Layout
 from service.stream.lane import Lane
 from service.stream.models import Models
 from service.stream.serving import Serving
 from service.stream.shadow import Shadow
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Lanes:
@@ -63,7 +68,11 @@ class Lanes:
         digest, _, state_format = layout.digest.partition(".")
         if state_format != str(STATE_FORMAT):
             return None
-        fold = self._models.with_digest(digest)
+        try:
+            fold = self._models.with_digest(digest)
+        except GaugewatchError as error:
+            log.warning("a bundle that scored before cannot be read", detail=error.detail)
+            return None
         lane = None if fold is None else self.of(fold)
         return lane if lane is not None and lane.layout == layout else None
 

@@ -3,11 +3,16 @@
 import threading
 from pathlib import Path
 
-from service.errors import UnknownBundle
+import msgspec
+import structlog
+
+from service.errors import GaugewatchError, UnknownBundle
 from service.scoring.bundle import VERSION_CHARACTERS, find_bundles, load_bundle
 from service.scoring.fold import Fold
 from service.stream.configuration import Configuration
 from service.stream.serving import Serving
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 FIRST_EPOCH = 1
 
@@ -40,7 +45,7 @@ class Models:
         if self._default not in found.active:
             named = f"default bundle {self._default!r}"
             raise UnknownBundle(f"{named} is not one of {sorted(found.active)}")
-        return found.patterned(found.patterns, self._default)
+        return msgspec.structs.replace(found, default=self._default)
 
     def prepare(self, configuration: Configuration) -> None:
         """Open what a configuration names. Raises UnknownBundle, BundleInvalid."""
@@ -88,9 +93,21 @@ class Models:
             name: self.open(name, active.version) for name, active in configuration.active.items()
         }
         shadows = {
-            name: self.open(name, version) for name, version in configuration.shadows.items()
+            name: fold
+            for name, version in configuration.shadows.items()
+            if (fold := self._shadow(name, version)) is not None
         }
+        if lacking := configuration.assigned_bundles - folds.keys():
+            log.warning("assigned bundles are not in the folder", bundles=sorted(lacking))
         return Serving(epoch, configuration, folds, shadows=shadows)
+
+    def _shadow(self, name: str, version: str) -> Fold | None:
+        """A version that only looks on; without it everything else goes on."""
+        try:
+            return self.open(name, version)
+        except GaugewatchError as error:
+            log.warning("shadow left out", bundle=name, version=version, detail=error.detail)
+            return None
 
 
 def _plain(name: str) -> str:

@@ -12,11 +12,12 @@ from numpy.lib.npyio import NpzFile
 from service.errors import BadInput
 from service.scoring.fold import Fold, Points
 from service.stream.incident_messages import Incident, IncidentRecord, Opening
-from service.stream.rows import Rows, pack, row_dtype
+from service.stream.rows import Rows, decided, pack, row_dtype
 from service.stream.ruling import Ruling
 
 FORMAT = 2
-COMPARED = ("surprisal", "score", "severity", "is_anomaly", "transition", "status", "causes")
+SCORED = ("surprisal", "severity", "status", "causes")  # whatever the policy
+COMPARED = (*SCORED, "score", "is_anomaly", "transition")
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,18 @@ class Replayed:
 
     kept: Rows
     again: Rows
+    is_redecided: bool  # False: the policy changed meanwhile, what was decided is taken as it was
 
     @property
     def differing(self) -> list[int]:
-        """Rows whose verdict is not the same, bit for bit."""
+        """Rows whose verdict is not the same, bit for bit; without decisions that were taken."""
+        compared = COMPARED if self.is_redecided else SCORED
         return [
             row
             for row in range(len(self.kept))
             if any(
                 self.kept[name][row].tobytes() != self.again[name][row].tobytes()
-                for name in COMPARED
+                for name in compared
             )
         ]
 
@@ -89,7 +92,8 @@ def read_file(path: Path) -> IncidentFile:
 def replay(file: IncidentFile, fold: Fold) -> Replayed:
     """Score its rows again, under the policy that held when it opened.
 
-    Raises BadInput if another bundle scored it.
+    If they do not come out so, the policy may have changed while it was open: then again, with what
+    was decided. Raises BadInput if another bundle scored it.
     """
     if fold.bundle.manifest.digest != file.digest:
         raise BadInput(f"expected the bundle with digest {file.digest}, came {fold.bundle.title}")
@@ -97,13 +101,22 @@ def replay(file: IncidentFile, fold: Fold) -> Replayed:
     if len(file.opening.state) != fold.state_dtype.itemsize or len(file.rows) % dtype.itemsize:
         raise BadInput("expected state and rows of this release's form, came another")
     kept = np.frombuffer(file.rows, dtype)
+    replayed = Replayed(kept, _scored(file, fold, kept, redecides=True), is_redecided=True)
+    if not replayed.differing:
+        return replayed
+    taken = Replayed(kept, _scored(file, fold, kept, redecides=False), is_redecided=False)
+    return replayed if taken.differing else taken
+
+
+def _scored(file: IncidentFile, fold: Fold, kept: Rows, *, redecides: bool) -> Rows:
     index = np.array([fold.bundle.entity_indices.get(file.incident.entity, 0)])
-    states, again = fold.decode(file.opening.state), np.zeros(len(kept), dtype)
+    states, again = fold.decode(file.opening.state), np.zeros(len(kept), kept.dtype)
     ruling = Ruling([file.opening.policy], fold.bundle.manifest.dimensions, np.zeros(1, bool))
     for row in range(len(kept)):
         one = kept[row : row + 1]
         points = Points(index, one["timestamp_ms"], one["values"])
         rules = ruling.rules(np.zeros(1, np.int64), points.timestamps_ms)
-        states, verdicts = fold.step(states, points, rules=rules)
+        known = None if redecides else decided(one)
+        states, verdicts = fold.step(states, points, known, rules=rules)
         pack(again[row : row + 1], points, verdicts, fold=fold)
-    return Replayed(kept, again)
+    return again

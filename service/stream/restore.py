@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import structlog
 
-from service.scoring.fold import Decided, Points, States
+from service.scoring.fold import Points, States
 from service.scoring.offline import lockstep
 from service.stream.arena import Held
 from service.stream.commit import Layout
 from service.stream.lane import Lane
-from service.stream.rows import Rows, written
+from service.stream.rows import Rows, decided, written
 from service.stream.silence import abandoned
 from service.stream.store import Store, Stored
 from service.stream.swap import Leaving, can_take_over, carry_over, left_open
@@ -116,8 +116,7 @@ def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
     for time, members in lockstep(counts):
         rows = packed[starts[members] + time]
         points = Points(index[members], rows["timestamp_ms"], rows["values"])
-        decided = Decided(rows["is_flagged"], rows["score"], rows["severity"], rows["transition"])
-        states[members], _ = lane.fold.step(states[members], points, decided)
+        states[members], _ = lane.fold.step(states[members], points, decided(rows))
     return states
 
 

@@ -4,10 +4,12 @@ Because the first answer and the answer to a repeated point are both made from t
 equal bit for bit.
 """
 
+from dataclasses import fields
+
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import TOP_CAUSES, Fold, Points, Verdicts, top_causes
+from service.scoring.fold import TOP_CAUSES, Decided, Fold, Points, Verdicts, top_causes
 from service.scoring.incident import Transition
 
 Rows = npt.NDArray[np.void]
@@ -30,6 +32,8 @@ def row_dtype(fold: Fold) -> np.dtype[np.void]:
             ("is_anomaly", "?"),
             ("is_flagged", "?"),
             ("transition", "u1"),
+            ("holds", "?"),
+            ("is_public", "?"),
             ("causes", cause, (causes,)),
             ("values", "<f4", (fold.dimensions,)),  # minus the centre of the entity
         ]
@@ -42,10 +46,11 @@ def pack(rows: Rows, points: Points, verdicts: Verdicts, *, fold: Fold) -> None:
     rows["timestamp_ms"] = points.timestamps_ms
     rows["version"] = bundle.manifest.version
     rows["values"] = points.values
-    for name in ("surprisal", "score", "severity", "status", "is_anomaly", "is_flagged"):
+    for name in ("surprisal", "score", "severity", "status", "is_anomaly", "is_flagged", "holds"):
         rows[name] = getattr(verdicts, name)
     rows["have"] = np.minimum(verdicts.have, np.iinfo(np.uint32).max)
     rows["transition"] = verdicts.transition
+    rows["is_public"] = verdicts.is_public
     in_incident = verdicts.incident["is_open"] | (verdicts.transition != Transition.NONE)
     rows["opened_ms"] = np.where(in_incident, verdicts.incident["opened_ms"], 0)
     shares = verdicts.shares
@@ -60,3 +65,8 @@ def pack(rows: Rows, points: Points, verdicts: Verdicts, *, fold: Fold) -> None:
 def written(rows: Rows) -> Rows:
     """Rows that were written; a ring that lost its head is filled with zeros."""
     return rows[rows["have"] > 0]
+
+
+def decided(rows: Rows) -> Decided:
+    """What is not decided again when these rows are replayed."""
+    return Decided(**{field.name: rows[field.name] for field in fields(Decided)})

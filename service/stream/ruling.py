@@ -76,6 +76,7 @@ class Ruling:
                 [round(1000 * (policy.cool_down_seconds or 0.0)) for policy in said]
             ),
             is_closed=np.zeros(len(said), bool),
+            is_public=np.ones(len(said), bool),
             budget=_budgets(said),
             gate=_gates(said, self.dimensions),
         )

@@ -15,8 +15,8 @@ MAX_ERRORS_LISTED = 100
 class Serving:
     """Immutable: another configuration is another object.
 
-    An entity is scored by the bundle an operator assigned it to, else by the one that was trained
-    on it, else by the default, which is the only bundle if none is named.
+    An entity is scored by the bundle an operator assigned it to, if the folder has it, else by the
+    one that was trained on it, else by the default, which is the only bundle if none is named.
     """
 
     def __init__(
@@ -49,7 +49,10 @@ class Serving:
 
     def bundle_of(self, entity: str) -> str | None:
         """Name of the bundle that scores `entity`, if any does."""
-        return self.configuration.assigned(entity) or self._by_entity.get(entity, self.default)
+        assigned = self.configuration.assigned(entity)
+        if assigned in self.folds:
+            return assigned
+        return self._by_entity.get(entity, self.default)
 
     def name_of(self, entity: str) -> str:
         """Name of the bundle that scores `entity`; raises UnknownBundle."""

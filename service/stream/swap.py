@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import Decided, Points, States
+from service.scoring.fold import Points, States
 from service.scoring.incident import Transition
 from service.scoring.offline import lockstep
 from service.stream.lane import Lane
-from service.stream.rows import Rows
+from service.stream.rows import Rows, decided
 
 
 class Leaving(NamedTuple):
@@ -85,7 +85,8 @@ def _rebuilt(lane: Lane, entities: Sequence[str], windows: Sequence[Rows]) -> St
     for time, members in lockstep(counts):
         rows = packed[starts[members] + time]
         points = Points(index[members], rows["timestamp_ms"], rows["values"])
-        nothing = np.zeros(len(members), np.uint8)
-        calm = Decided(nothing > 0, rows["score"], rows["severity"], nothing)
-        states[members], _ = lane.fold.step(states[members], points, calm)
+        calm = rows.copy()
+        for name in ("is_flagged", "holds", "transition"):
+            calm[name] = 0
+        states[members], _ = lane.fold.step(states[members], points, decided(calm))
     return states

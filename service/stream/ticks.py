@@ -15,7 +15,7 @@ from service.stream.commit import Commit
 from service.stream.drafts import draft_without_rows
 from service.stream.keys import shard_of, silence_key
 from service.stream.lane import Lane
-from service.stream.silence import accepted, fallen_silent
+from service.stream.silence import abandoned, accepted, fallen_silent, heard_again
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
 MAX_DUE_PER_SHARD = 64  # told at once; the others a moment later
@@ -87,3 +87,16 @@ def accept(lane: Lane, entity: str, held: Held, *, now_ms: int) -> tuple[States,
         lane, entity, held, snapshot=after.tobytes(), told=told, due_ms=due_ms
     )
     return after, commit
+
+
+def forgotten(lane: Lane, entity: str, held: Held) -> Commit:
+    """The last commit of an entity: what was open of it ends."""
+    (before,) = lane.arena.states([held])
+    told = list(held.ended)
+    newest_ms, incident = int(before["entity"]["timestamp_ms"]), before["entity"]["incident"]
+    title = lane.reader.title
+    if incident["is_open"] and incident["is_public"]:
+        told.append(abandoned(entity, int(incident["opened_ms"]), newest_ms, model=title))
+    if before["entity"]["is_silent"]:
+        told.append(heard_again(entity, held.timestamp_ms, newest_ms, model=title))
+    return draft_without_rows(lane, entity, held, snapshot=before.tobytes(), told=told)

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_snapshot_and_replay_continue_bit_for_bit(fold: Fold) -> None:
     replayed = fold.decode(snapshot)
     assert (replayed["model"]["recent"] > 0).all()
     for points, verdict in rows[58:]:
-        decided = Decided(verdict.is_flagged, verdict.score, verdict.severity, verdict.transition)
+        known = {field.name: getattr(verdict, field.name) for field in fields(Decided)}
+        decided = Decided(**known)
         again, _ = fold.step(replayed, points)
         replayed, same = fold.step(replayed, points, decided)
         assert again.tobytes() == replayed.tobytes()

@@ -13,6 +13,8 @@ def evidence(scores: list[float], *, time: int) -> Evidence:
         score=score,
         severity=score,
         contributions=np.ones((len(scores), 2), np.float32),
+        holds=np.zeros(len(scores), bool),
+        is_public=np.ones(len(scores), bool),
     )
 
 
@@ -56,6 +58,8 @@ def test_a_lost_dimension_without_a_score_is_told_once() -> None:
         score=np.full(1, np.nan),
         severity=np.full(1, np.nan),
         contributions=np.ones((1, 2), np.float32),
+        holds=np.array([False]),
+        is_public=np.array([True]),
     )
     found = [int(advance(incident, lost, max_points=np.inf)[0]) for _ in range(4)]
     assert found == [Transition.OPENED, 0, 0, 0]

@@ -161,8 +161,89 @@ async def test_what_a_person_calls_normal_ends_and_is_learned(
     async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
         *_, last = await ingest.submit(points[:110])
         assert last.incident is not None
-        await ingest.accept("alpha")
+        await ingest.accept("alpha", last.incident)
         assert [(a.kind, a.reason) for a in told.alerts][-1] == ("resolved", "new_normal")
         after = await ingest.submit(points[110:])
     assert sum(verdict.is_anomaly for verdict in after[60:]) <= 2
     assert after[-1].incident is None
+
+
+async def test_hysteresis_goes_on_after_a_restart_and_is_replayed(
+    store: Store, bundle_folder: Path, fold: Fold, tmp_path: Path
+) -> None:
+    """Live, and restored before every request, under rules that hold an incident open."""
+    policies = Policies(default=Policy(resolve_below=0.05, resolve_after=4))
+    points = points_like("alpha", 120, fault_from=FAULT_FROM)
+    plain, _ = await run(store, bundle_folder, policies, points)
+    store.delete(["alpha"])
+    restored = list[Verdict]()
+    for start in range(0, len(points), 7):
+        models = with_policies(bundle_folder, policies)
+        async with Ingest(store, models) as ingest:
+            restored += await ingest.submit(points[start : start + 7])
+    assert restored == plain
+    assert sum(verdict.incident is not None for verdict in plain) > 12
+    assert_replayed(Incidents(store), fold, tmp_path, is_redecided=True)
+
+
+async def test_a_policy_that_changes_while_an_incident_is_open_changes_nothing_told(
+    store: Store, bundle_folder: Path, fold: Fold, tmp_path: Path
+) -> None:
+    points = points_like("alpha", 120, fault_from=FAULT_FROM)
+    for count, policy in ((64, Policy()), (120, Policy(resolve_after=9, budget=0.1))):
+        models = with_policies(bundle_folder, Policies(default=policy))
+        async with Ingest(store, models) as ingest:
+            await ingest.submit(points[count - (64 if count == 64 else 56) : count])
+    assert_replayed(Incidents(store), fold, tmp_path, is_redecided=False)
+
+
+def assert_replayed(incidents: Incidents, fold: Fold, folder: Path, *, is_redecided: bool) -> None:
+    """The first incident of the fault comes out as it was kept."""
+    kept = incidents.page(Wanted(entity="alpha"), limit=99, after=None).incidents
+    one = next(one for one in kept if one.opened_ms == START_MS + FAULT_FROM * PERIOD_MS)
+    path = folder / "incident.npz"
+    path.write_bytes(packed_file(incidents.record(one.incident)))
+    replayed = replay(read_file(path), fold)
+    assert (replayed.differing, replayed.is_redecided) == ([], is_redecided)
+
+
+async def test_who_was_told_of_an_incident_is_told_of_its_end(
+    store: Store, bundle_folder: Path
+) -> None:
+    """Although its entity may not alert any more."""
+    points, told = points_like("newcomer", COUNT, fault_from=FAULT_FROM), Told()
+    for policy, span in (
+        (Policy(alert_while_calibrating=True), slice(0, 63)),
+        (Policy(), slice(63, COUNT)),
+    ):
+        models = with_policies(bundle_folder, Policies(default=policy))
+        async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
+            await ingest.submit(points[span])
+    opened = {alert.incident for alert in told.alerts if alert.kind == "opened"}
+    resolved = {alert.incident for alert in told.alerts if alert.kind == "resolved"}
+    assert opened == resolved != set()
+
+
+async def test_a_label_on_an_older_incident_changes_nothing(
+    store: Store, bundle_folder: Path
+) -> None:
+    points, told = points_like("alpha", COUNT, fault_from=FAULT_FROM), Told()
+    models = with_policies(bundle_folder, Policies())
+    async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
+        *_, last = await ingest.submit(points[: FAULT_FROM + 3])
+        assert last.incident is not None
+        before = len(told.alerts)
+        await ingest.accept("alpha", f"alpha@{START_MS}")
+        assert len(told.alerts) == before
+
+
+async def test_what_is_open_of_a_deleted_entity_is_told_to_end(
+    store: Store, bundle_folder: Path
+) -> None:
+    points, told = points_like("alpha", COUNT, fault_from=FAULT_FROM), Told()
+    models = with_policies(bundle_folder, Policies())
+    async with Ingest(store, models, listeners=Listeners(on_told=told)) as ingest:
+        *_, last = await ingest.submit(points[: FAULT_FROM + 3])
+        await ingest.forget("alpha")
+    end = told.alerts[-1]
+    assert (end.incident, end.kind, end.reason) == (last.incident, "resolved", "abandoned")
