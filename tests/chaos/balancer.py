@@ -19,9 +19,11 @@ defaults
   timeout connect 2s
   timeout client 30s
   timeout server 30s
+  timeout check 1s
   retries 3
   option redispatch 1
   retry-on conn-failure
+  http-error status 503 content-type text/plain string "no replica is ready" hdr retry-after 1
 frontend points
   bind 127.0.0.1:{port}
   default_backend replicas
@@ -30,7 +32,7 @@ backend replicas
   option httpchk
   http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
   http-check expect status 200
-  default-server check inter 100ms fall 1 rise 1
+  default-server check inter 300ms fall 3 rise 1
 """
 
 

@@ -98,7 +98,9 @@ class History:
 
     def first_accepted_after(self, moment: float) -> float | None:
         """Seconds until a request was acknowledged that was answered after this moment."""
-        return min((one.ended - moment for one in self.accepted if one.ended > moment), default=None)
+        return min(
+            (one.ended - moment for one in self.accepted if one.ended > moment), default=None
+        )
 
 
 def assert_refused_politely(attempts: Iterable[Attempt]) -> None:

@@ -16,7 +16,9 @@ from tests.chaos.history import UNANSWERED, Attempt, History, Seen, Verdicts
 from tests.chaos.plant import Plant
 from tests.system.processes import PATIENCE_SECONDS, until
 
-PAUSE_SECONDS: Final = 0.02  # before what was refused is sent again
+PAUSE_SECONDS: Final = 0.02  # after a refusal
+GIVE_UP_SECONDS: Final = 180.0  # more than any outage here takes
+OVERLOADED: Final = '"code":"overloaded"'
 HEADERS: Final = {"Content-Type": "application/json"}
 CALIBRATING_TOO: Final = {"default": {"alert_while_calibrating": True}}
 
@@ -28,7 +30,7 @@ class Manner:
     points_per_second: float = 2_000.0
     senders: int = 4
     points_each: int = 2  # of each entity of a sender, in a request
-    is_persistent: bool = True  # False: what was refused is dropped, and never sent again
+    drops: bool = False  # what the service says it did not keep is never sent again
 
 
 class Load:
@@ -96,10 +98,7 @@ class Load:
                 for position in range(start, start + each)
                 for entity in entities
             ]
-            if self._manner.is_persistent:
-                caller.post_until_acknowledged(points)
-            elif verdicts := caller.post(points):
-                self.history.acknowledge(verdicts)
+            caller.post_until_acknowledged(points, drops=self._manner.drops)
             due = max(due + interval, time.monotonic() - interval)
             self._is_over.wait(max(0.0, due - time.monotonic()))
         else:
@@ -112,6 +111,7 @@ class Caller:
     def __init__(self, port: int, history: History) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.history = history
+        self._refusal: str | None = None  # of the last attempt
 
     def __enter__(self) -> Self:
         return self
@@ -124,13 +124,26 @@ class Caller:
     ) -> None:
         self._connection.close()
 
-    def post_until_acknowledged(self, points: Sequence[Point]) -> list[Seen]:
+    def post_until_acknowledged(
+        self, points: Sequence[Point], *, drops: bool = False
+    ) -> list[Seen]:
         """Again and again, as a client of ours would; all is written down."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        verdicts = self.post_until_answered(points, drops=drops)
+        self.history.acknowledge(verdicts)
+        return verdicts
+
+    def post_until_answered(self, points: Sequence[Point], *, drops: bool = False) -> list[Seen]:
+        """The same, where a verdict is not yet what it will be.
+
+        `drops`: not again when nothing was kept; once anything else failed, something may be.
+        """
+        deadline = time.monotonic() + GIVE_UP_SECONDS
         while (verdicts := self.post(points)) is None:
             assert time.monotonic() < deadline, "nobody acknowledged a request"
             time.sleep(PAUSE_SECONDS)
-        self.history.acknowledge(verdicts)
+            drops = drops and OVERLOADED in (self._refusal or "")
+            if drops:
+                return []
         return verdicts
 
     def post(self, points: Sequence[Point]) -> list[Seen] | None:
@@ -153,6 +166,7 @@ class Caller:
 
     def _note(self, start: float, status: int, retry_after: str | None, detail: str | None) -> None:
         now = time.monotonic()
+        self._refusal = detail
         self.history.attempts.append(Attempt(now, now - start, status, retry_after, detail))
 
 

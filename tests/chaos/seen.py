@@ -13,9 +13,19 @@ import numpy as np
 from tests.chaos.history import Checked, History
 
 COLUMNS: Final = (
-    ("fault", "faults", "points_per_second", "requests", "refused", "unanswered")
-    + ("acknowledged", "lost", "alerts", "ack_ms_p50", "ack_ms_p99", "ack_ms_max")
-    + ("back_seconds_max",)
+    "fault",
+    "faults",
+    "points_per_second",
+    "requests",
+    "refused",
+    "unanswered",
+    "acknowledged",
+    "lost",
+    "alerts",
+    "ack_ms_p50",
+    "ack_ms_p99",
+    "ack_ms_max",
+    "back_seconds_max",
 )
 
 

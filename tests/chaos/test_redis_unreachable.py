@@ -62,7 +62,7 @@ def test_a_redis_that_says_nothing_is_a_503_and_then_all_is_as_if_undisturbed(
     bundle_folder: Path, scene: Scene, length: Length, seen: list[Row], fault: str
 ) -> None:
     seconds = length.of(2, full=20 if fault == "stopped" else 60)
-    plant, status = plant_of(32, points=1_500, prefix=fault), scene.service.status
+    plant, status = plant_of(32, points=1_500, prefix=f"{fault} "), scene.service.status
     with Load(scene.service.port, plant) as load:
         load.until_acknowledged(20)
         with unreachable(fault, scene):

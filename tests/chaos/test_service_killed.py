@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Length
-from tests.chaos.history import check
+from tests.chaos.history import assert_refused_politely, check
 from tests.chaos.load import Load, tell_of_all
 from tests.chaos.plant import plant_of
 from tests.chaos.seen import Row, row_of
@@ -34,7 +34,7 @@ def test_a_killed_service_loses_nothing_it_acknowledged(
         checked = check(load.history, plant, bundle_folder, **where)
     history = load.history
     assert len(history.unanswered) >= kills, "the kills were noticed"
-    assert history.refused == []
+    assert_refused_politely(history.refused)
     more = {"kept_unacknowledged": float(history.repeated)}
     seen.append(
         row_of("service killed", history, checked, faults=kills, returns=returns, more=more)
