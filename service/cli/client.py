@@ -129,12 +129,14 @@ def _port(url: str) -> int | None:
 
 
 def _problem(status: int, body: bytes) -> GaugewatchError:
-    try:
-        problem = json.loads(body)
-        detail = f"{problem['detail']} ({problem['code']})"
-        errors = problem.get("errors", [])
-    except (ValueError, KeyError, TypeError):
-        detail, errors = f"HTTP {status}", []
     kind = BadInput if 400 <= status < 500 else GaugewatchError
     kind = EpochMovedOn if status == EpochMovedOn.status else kind
-    return kind("; ".join([detail, *(str(error) for error in errors[:3])]))
+    try:
+        problem = json.loads(body)
+        code, detail = str(problem["code"]), str(problem["detail"])
+        errors = problem.get("errors", [])
+    except (ValueError, KeyError, TypeError):
+        return kind(f"HTTP {status}")
+    error = kind("; ".join([detail, *(str(one) for one in errors[:3])]))
+    error.code = code  # the service knows better what it is
+    return error

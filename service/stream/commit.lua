@@ -182,7 +182,7 @@ local function write_incidents(i)
       local size = call('STRLEN', rows_key)
       if known == layout and size + rows_bytes <= MAX_INCIDENT_BYTES then
         call('APPEND', rows_key, rows)
-      else
+      elseif string.sub(known, -5) ~= ' ends' then
         call('HSET', record_key, 'layout', known .. ' ends')
       end
       call('EXPIRE', record_key, incident_ttl_seconds)

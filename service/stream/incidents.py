@@ -10,6 +10,7 @@ from itertools import count, islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 from redis import Redis
 
 from service.errors import BadCursor, UnknownIncident
@@ -17,6 +18,7 @@ from service.stream.incident_messages import (
     Incident,
     IncidentPage,
     IncidentRecord,
+    Label,
     Note,
     Wanted,
 )
@@ -30,6 +32,22 @@ MAX_LOOKED_AT: Final = 20_000  # records that one page may pass over
 _STEP: Final = 200  # records read at once
 _ANNOTATE: Final = Script("annotate.lua")
 _ALERT: Final = msgspec.json.Decoder(Alert)
+
+
+class Said(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says now of an incident: what is not named stays as it was."""
+
+    is_acknowledged: bool | UnsetType = UNSET
+    label: Label | UnsetType | None = UNSET
+    by: str | UnsetType | None = UNSET
+    text: str | UnsetType | None = UNSET
+
+
+class Noted(NamedTuple):
+    """An incident with what was said, and what had been said before."""
+
+    incident: Incident
+    before: Note
 
 
 class _Place(NamedTuple):
@@ -80,15 +98,14 @@ class Incidents:
             raise UnknownIncident("no incident of this name is kept")
         return IncidentRecord(incident, layout.decode(), state, rows or b"")
 
-    def annotate(self, name: str, note: Note) -> Incident:
-        """Keep what a person says; what is not said stays. Raises UnknownIncident."""
-        before = self.record(name).incident.note
-        said = {**msgspec.to_builtins(before), **msgspec.to_builtins(note)}
-        merged = msgspec.json.encode(msgspec.convert(said, Note))
+    def annotate(self, name: str, said: Said) -> Noted:
+        """Keep what a person says. Raises UnknownIncident, StoreUnavailable."""
         key = incident_keys(_entity(name), name, self._store.options.shards)[0]
-        if not self._store.ask(key, partial(_ANNOTATE.run, keys=[key], args=[merged])):
+        args = [msgspec.json.encode(said)]
+        before = self._store.ask(key, partial(_ANNOTATE.run, keys=[key], args=args))
+        if before is None:
             raise UnknownIncident("no incident of this name is kept")
-        return self.record(name).incident
+        return Noted(self.record(name).incident, msgspec.json.decode(before, type=Note))
 
     def _all(
         self, after: _Place | None, wanted: Wanted

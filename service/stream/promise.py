@@ -3,9 +3,10 @@
 Entity-days are counted from the points that were scored, so that silence promises nothing.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from redis import Redis
@@ -13,6 +14,7 @@ from redis import Redis
 from service.stream.incident_messages import Incident, Label, Wanted
 from service.stream.incidents import Incidents
 from service.stream.keys import incident_index_key
+from service.stream.models import Models
 from service.stream.silence import SILENCE_MARK
 from service.stream.store import Store
 from service.stream.tallies import DAY_MS
@@ -25,13 +27,21 @@ _LABELS: Final = ("true", "false", "new_normal", None)
 Labels = Counter[tuple[str, Label | None]]  # incidents by model and label
 
 
+class Promised(NamedTuple):
+    """A bundle at work: what it promises, and the entities it was trained on."""
+
+    budget: float
+    period_seconds: float
+    entities: frozenset[str]
+
+
 class ModelPromise(Struct, frozen=True):
     """What one bundle promised, and what came of it. Rates are per entity and day."""
 
     model: str
     promised: float | None  # None: it is not in force any more
     entity_days: float | None  # scored points x period; None: nobody knows its period
-    incidents: int  # opened in those days, of anomalies
+    incidents: int  # opened in those days: of anomalies, of entities it was trained on
     labelled_true: int
     labelled_false: int
     labelled_new_normal: int
@@ -51,8 +61,7 @@ class Promise:
 
     def report(
         self,
-        budgets: Mapping[str, float],
-        period_seconds: Mapping[str, float],
+        in_force: Mapping[str, Promised],
         *,
         days: int,
         now_ms: int,
@@ -64,13 +73,14 @@ class Promise:
         today = now_ms // DAY_MS
         span = range(today - days + 1, today + 1)
         scored = self._store.scored(span)
-        labels, is_complete = self._opened(span)
-        models = sorted({*budgets, *scored, *(model for model, _ in labels)})
-        periods = _by_bundle(period_seconds)
+        labels, is_complete = self._opened(span, in_force)
+        models = sorted({*in_force, *scored, *(model for model, _ in labels)})
+        # versions of before have the period of the one in force
+        periods = {_bundle(model): one.period_seconds for model, one in in_force.items()}
         return [
             _promise(
                 model,
-                budgets.get(model),
+                in_force[model].budget if model in in_force else None,
                 _entity_days(scored.get(model, 0), periods.get(_bundle(model))),
                 labels={label: labels[model, label] for label in _LABELS},
                 is_complete=is_complete,
@@ -78,7 +88,7 @@ class Promise:
             for model in models
         ]
 
-    def _opened(self, span: range) -> tuple[Labels, bool]:
+    def _opened(self, span: range, in_force: Mapping[str, Promised]) -> tuple[Labels, bool]:
         """Incidents of anomalies that opened on those days, and whether these are all."""
         wanted, after, looked_at = Wanted(since_ms=span.start * DAY_MS), None, 0
         labels: Labels = Counter()
@@ -86,7 +96,7 @@ class Promise:
             limit = min(_PAGE, self._max_counted - looked_at)
             page = self._incidents.page(wanted, limit=limit, after=after)
             looked_at, after = looked_at + len(page.incidents), page.next
-            counted = (one for one in page.incidents if _counts(one, span))
+            counted = (one for one in page.incidents if _counts(one, span, in_force))
             labels.update((one.alert.model, one.note.label) for one in counted)
             if after is None:
                 break
@@ -107,6 +117,19 @@ class Promise:
         kept = self._store.shards.ask_all(read)
         oldest_ms = [opened_ms for found in kept for _, opened_ms in found]
         return all(opened_ms < span.start * DAY_MS for opened_ms in oldest_ms)
+
+
+def reported(promise: Promise, models: Models, *, days: int) -> list[ModelPromise]:
+    """The report, up to now, with the bundles in force. Raises StoreUnavailable."""
+    in_force = {
+        fold.bundle.title: Promised(
+            fold.budget,
+            fold.bundle.manifest.period_seconds,
+            frozenset(fold.bundle.manifest.entities),
+        )
+        for fold in models.serving.folds.values()
+    }
+    return promise.report(in_force, days=days, now_ms=time.time_ns() // 10**6)
 
 
 def _promise(
@@ -137,15 +160,13 @@ def _entity_days(scored: int, period_seconds: float | None) -> float | None:
     return None if period_seconds is None else scored * period_seconds / DAY_SECONDS
 
 
-def _counts(incident: Incident, span: range) -> bool:
+def _counts(incident: Incident, span: range, in_force: Mapping[str, Promised]) -> bool:
+    """Nothing is promised of entities that are calibrating; of an old version nobody knows them."""
+    model = in_force.get(incident.alert.model)
+    is_calibrating = model is not None and incident.entity not in model.entities
     is_silence = incident.incident.endswith(SILENCE_MARK)
-    return not is_silence and incident.opened_ms // DAY_MS in span
+    return not is_silence and not is_calibrating and incident.opened_ms // DAY_MS in span
 
 
 def _bundle(title: str) -> str:
     return title.rpartition("/")[0]
-
-
-def _by_bundle(period_seconds: Mapping[str, float]) -> dict[str, float]:
-    """By name of the bundle: versions of before have the period of the one in force."""
-    return {_bundle(title): seconds for title, seconds in period_seconds.items()}

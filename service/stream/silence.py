@@ -63,6 +63,12 @@ def abandoned(entity: str, opened_ms: int, now_ms: int, *, model: str) -> Incide
     return ended.part("resolved", "abandoned", "it cannot be followed any more")
 
 
+def silence_abandoned(entity: str, last_ms: int, *, model: str) -> IncidentPart:
+    """What is told of the silence of an entity that is deleted."""
+    told = _Told(silence_id(entity, last_ms), entity, last_ms, last_ms, model)
+    return told.part("resolved", "abandoned", "it is deleted")
+
+
 class _Told(NamedTuple):
     """An alert that no point caused: no score, no causes."""
 

@@ -15,7 +15,7 @@ from service.stream.commit import Commit
 from service.stream.drafts import draft_without_rows
 from service.stream.keys import shard_of, silence_key
 from service.stream.lane import Lane
-from service.stream.silence import abandoned, accepted, fallen_silent, heard_again
+from service.stream.silence import abandoned, accepted, fallen_silent, silence_abandoned
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
 MAX_DUE_PER_SHARD = 64  # told at once; the others a moment later
@@ -98,5 +98,5 @@ def forgotten(lane: Lane, entity: str, held: Held) -> Commit:
     if incident["is_open"] and incident["is_public"]:
         told.append(abandoned(entity, int(incident["opened_ms"]), newest_ms, model=title))
     if before["entity"]["is_silent"]:
-        told.append(heard_again(entity, held.timestamp_ms, newest_ms, model=title))
+        told.append(silence_abandoned(entity, held.timestamp_ms, model=title))
     return draft_without_rows(lane, entity, held, snapshot=before.tobytes(), told=told)

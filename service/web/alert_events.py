@@ -1,8 +1,9 @@
 """`GET /v1/alerts`, server-sent events: what the websocket sends, for clients that only read.
 
 Events `alert`, `gap` and `heartbeat`, each with its cursor as `id`; a browser that reconnects sends
-the last one back as `Last-Event-ID`, which resumes without gap or repeat. The stream ends when the
-service stops or the client is too slow: come back with the cursor.
+the last one back as `Last-Event-ID`, which resumes without gap or repeat and is newer than the
+`after` it began with. The stream ends when the service stops or the client is too slow: come back
+with the cursor.
 """
 
 import time
@@ -32,7 +33,7 @@ class GetAlerts:
         request = Request(scope, receive)
         services: Services = scope["app"].state.services
         check_parameters(request.query_params, "after", "entity")
-        after = request.query_params.get("after") or request.headers.get("last-event-id")
+        after = request.headers.get("last-event-id") or request.query_params.get("after")
         entity = request.query_params.get("entity")
         if entity is not None:
             checked_entity(entity, services.settings.max_entity_characters)

@@ -20,8 +20,10 @@ from service.errors import (
     UnknownEntity,
     UnknownIncident,
 )
-from service.stream.incident_messages import Note, Wanted
+from service.stream.incident_messages import Wanted
+from service.stream.incidents import Noted, Said
 from service.stream.replay import packed_file
+from service.stream.silence import SILENCE_MARK
 from service.web import incident_views as views
 from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
@@ -85,20 +87,29 @@ async def incident_view(request: Request, incident: str) -> Response:
 
 
 async def note(request: Request, incident: str) -> Response:
-    """Acknowledge or label an incident; what is not said stays as it was.
+    """Acknowledge or label an incident; null takes back, what is not said stays as it was.
 
     The label `new_normal` also ends it, if it is open, and the entity learns its normal again.
     """
     services = services_of(request)
     check_parameters(request.query_params)
-    said = read_json(await services.bodies.read(request.scope, request.receive), Note)
+    said = read_json(await services.bodies.read(request.scope, request.receive), Said)
     if max(len(said.by or ""), len(said.text or "")) > MAX_NOTE_CHARACTERS:
         raise BadInput(f"expected at most {MAX_NOTE_CHARACTERS} characters in `by` and `text`")
-    labelled = await services.desk.ask(partial(services.incidents.annotate, incident, said))
-    if said.label == "new_normal":
-        with suppress(UnknownEntity, UnknownBundle):  # it is gone: there is no state to change
-            await services.ingest.accept(labelled.entity)
-    return json_answer(labelled)
+    noted = await services.desk.ask(partial(services.incidents.annotate, incident, said))
+    if not _is_accepted(noted, said):
+        return json_answer(noted.incident)
+    with suppress(UnknownEntity, UnknownBundle):  # it is gone: there is no state to change
+        await services.ingest.accept(noted.incident.entity, incident)
+    record = await services.desk.ask(partial(services.incidents.record, incident))
+    return json_answer(record.incident)
+
+
+def _is_accepted(noted: Noted, said: Said) -> bool:
+    """Whether what it shows is called normal now; again, where it did not end the first time."""
+    is_news = noted.before.label != "new_normal" or noted.incident.is_open
+    is_silence = noted.incident.incident.endswith(SILENCE_MARK)
+    return said.label == "new_normal" and is_news and not is_silence
 
 
 async def incident_file(request: Request, incident: str) -> Response:

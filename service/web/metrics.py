@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Final
 
-from msgspec import Struct
 from msgspec.json import Decoder
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.stream.messages import AlertKind, Verdict
+from service.stream.messages import Alert, Verdict
 from service.web.entity_gauges import entity_gauges
 from service.web.families import Histogram, Labels, counter, gauge, histogram
 from service.web.scoreboard import Scoreboard
@@ -21,11 +20,7 @@ from service.web.scoreboard import Scoreboard
 REPEATED: Final = frozenset({"duplicate", "conflict"})  # counted, but their score is an old one
 
 
-class _Kind(Struct):
-    kind: AlertKind
-
-
-_KIND: Final = Decoder(_Kind)
+_ALERT: Final = Decoder(Alert)
 
 
 class Metrics(Collector):
@@ -36,13 +31,14 @@ class Metrics(Collector):
     ) -> None:
         """`budgets` says the promised false incidents per entity and day, by model in force."""
         self._budgets = budgets
-        self._scoreboard = scoreboard
+        self.scoreboard = scoreboard
         self._gauges: dict[str, tuple[str, Callable[[], int]]] = {}
         self._counters: dict[str, tuple[str, str, Callable[[], Mapping[str, int]]]] = {}
         self._families: list[Callable[[], Iterator[Metric]]] = []
         self._points: Counter[str] = Counter()
         self._released: Counter[str] = Counter({"scored": 0, "calibrating": 0, "warming": 0})
         self._anomalies: Counter[str] = Counter(dict.fromkeys(budgets(), 0))
+        self._missing: Counter[str] = Counter(dict.fromkeys(budgets(), 0))
         self._alerts: Counter[str] = Counter({"opened": 0, "updated": 0, "resolved": 0})
         self._stages: dict[str, Histogram] = {}
         self._requests: dict[Labels, Histogram] = {}
@@ -64,28 +60,42 @@ class Metrics(Collector):
         """Show at each scrape the families that `read` yields."""
         self._families.append(read)
 
-    def count(self, verdicts: Sequence[Verdict]) -> None:
-        """Take the verdicts of one request into account, after they were committed."""
+    def count(self, verdicts: Sequence[Verdict], *, is_backfill: bool = False) -> None:
+        """Take the verdicts of one request into account, after they were committed.
+
+        Those of a backfill are counted, and not shown: nobody is alerted of them.
+        """
         now_seconds = time.monotonic()
         for verdict in verdicts:
             self._points[verdict.status] += 1
-            if verdict.status not in REPEATED:
-                self._note(verdict, now_seconds)
+            if verdict.status in REPEATED:
+                continue
+            self._count(verdict)
+            if not is_backfill:
+                self._show(verdict, now_seconds)
 
     def count_told(self, verdicts: Sequence[Verdict], alerts: Sequence[bytes]) -> None:
         """Take into account what no request was answered: points that had waited, and alerts."""
         now_seconds = time.monotonic()
+        for content in alerts:
+            alert = _ALERT.decode(content)
+            self._alerts[alert.kind] += 1
+            self.scoreboard.tell(alert, now_seconds)
         for verdict in verdicts:
             self._released[verdict.status] += 1
-            self._note(verdict, now_seconds)
-        for alert in alerts:
-            self._alerts[_KIND.decode(alert).kind] += 1
+            self._count(verdict)
+            self._show(verdict, now_seconds)
 
-    def _note(self, verdict: Verdict, now_seconds: float) -> None:
-        if verdict.score is not None or verdict.incident is not None:
-            self._scoreboard.note(verdict, now_seconds)
+    def _count(self, verdict: Verdict) -> None:
+        model = verdict.model or ""
         if verdict.is_anomaly:
-            self._anomalies[verdict.model or ""] += 1
+            self._anomalies[model] += 1
+        if verdict.score is not None and isinstance(verdict.missing, list):
+            self._missing[model] += len(verdict.missing)
+
+    def _show(self, verdict: Verdict, now_seconds: float) -> None:
+        if verdict.score is not None or verdict.incident is not None:
+            self.scoreboard.note(verdict, now_seconds)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Time one stage of the path of a point; each stage belongs to one thread."""
@@ -115,8 +125,10 @@ class Metrics(Collector):
             "released_points", "Points scored after they were held", "status", self._released
         )
         yield counter("anomalies", "Points found anomalous", "model", self._anomalies)
+        text = "Values of scored points that were missing"
+        yield counter("missing_values", text, "model", self._missing)
         yield counter("alerts", "Alerts written to the log", "kind", self._alerts)
-        yield from entity_gauges(self._scoreboard, time.monotonic())
+        yield from entity_gauges(self.scoreboard, time.monotonic())
         for name, (text, read) in self._gauges.items():
             yield gauge(name, text, {(): read()})
         for name, (text, label, read_counts) in self._counters.items():

@@ -1,7 +1,6 @@
 """The parts of the application, made from its settings."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -13,7 +12,7 @@ from service.stream.desk import Desk
 from service.stream.embedded import EmbeddedValkey
 from service.stream.ingest import Limits
 from service.stream.models import Models
-from service.stream.promise import ModelPromise, Promise
+from service.stream.promise import Promise, reported
 from service.stream.recorder import Pace, Recorder
 from service.stream.recording import Recording
 from service.stream.store import Store, StoreOptions
@@ -99,17 +98,7 @@ async def recorder_of(
 
 def observed_of(promise: Promise, models: Models, desk: Desk) -> Observed:
     """What came of the promise, read on the desk."""
-    return Observed(partial(_report, promise, models), desk)
-
-
-def _report(promise: Promise, models: Models) -> list[ModelPromise]:
-    folds = models.serving.folds.values()
-    return promise.report(
-        {fold.bundle.title: fold.budget for fold in folds},
-        {fold.bundle.title: fold.bundle.manifest.period_seconds for fold in folds},
-        days=DAYS,
-        now_ms=time.time_ns() // 10**6,
-    )
+    return Observed(partial(reported, promise, models, days=DAYS), desk)
 
 
 def _budgets(models: Models) -> dict[str, float]:

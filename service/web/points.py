@@ -43,7 +43,7 @@ class PostPoints:
         media_type = PACKED if PACKED in headers.get(b"accept", b"").lower() else JSON
         points = _decoded(services, body, read)
         verdicts = await services.ingest.submit(points, is_backfill=is_backfill)
-        services.metrics.count(verdicts)
+        services.metrics.count(verdicts, is_backfill=is_backfill)
         with services.metrics.stage("encode"):
             answer = _ENCODERS[media_type](VerdictsBody(verdicts))
         told = [(b"content-type", media_type), (b"content-length", b"%d" % len(answer))]

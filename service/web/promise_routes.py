@@ -1,6 +1,5 @@
 """The route of the promise: false incidents per entity and day, as promised and as they came."""
 
-import time
 from functools import partial
 from typing import Annotated, Final
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service.errors import BadInput, NotAuthorised, StoreUnavailable
+from service.stream.promise import reported
 from service.web.faults import check_parameters
 from service.web.openapi import problem_responses
 from service.web.schemas import Documented, Model
@@ -26,7 +26,9 @@ class ModelPromiseView(Documented):
     entity_days: float | None = Field(
         description="scored points x period; null: no version of the bundle is in force"
     )
-    incidents: int = Field(description="opened in those days; silences are not among them")
+    incidents: int = Field(
+        description="opened in those days; not silences, nor of entities that are calibrating"
+    )
     labelled_true: int
     labelled_false: int
     labelled_new_normal: int
@@ -52,12 +54,5 @@ async def promise(
     """False incidents per entity and day of every bundle: promised, labelled, and at most."""
     services = services_of(request)
     check_parameters(request.query_params, "days")
-    folds = services.models.serving.folds.values()
-    read = partial(
-        services.promise.report,
-        {fold.bundle.title: fold.budget for fold in folds},
-        {fold.bundle.title: fold.bundle.manifest.period_seconds for fold in folds},
-        days=days,
-        now_ms=time.time_ns() // 10**6,
-    )
+    read = partial(reported, services.promise, services.models, days=days)
     return json_answer(await services.desk.ask(read))

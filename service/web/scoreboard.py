@@ -7,26 +7,16 @@ point tells which of several replicas is to be believed.
 """
 
 import heapq
-from dataclasses import dataclass, field
-from math import inf
+from dataclasses import dataclass
 from typing import Final
 
-from service.stream.messages import Verdict
+from service.stream.messages import Alert, Verdict
+from service.stream.silence import SILENCE_MARK
+from service.web.last_incident import LastIncident, closed, incident_after
 
 WINDOW_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0  # an entity without points for so long vanishes
 LOOK_SECONDS: Final = 1.0  # a full board looks for idle entities so often at most
-CAUSES_SHOWN: Final = 3  # of an open incident
-
-
-@dataclass(slots=True)
-class _Incident:
-    """The last incident: the shares of its causes, summed over the anomalies seen here."""
-
-    id: str
-    closed_seconds: float = inf
-    anomalies: int = 0
-    blame: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,7 +31,7 @@ class _Entry:
     score_before: float = 0.0
     severity_before: float = 0.0
     newest_ms: int = -(2**63)  # older than every timestamp
-    incident: _Incident | None = None
+    incident: LastIncident | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,30 @@ class Scoreboard:
         entry.model, entry.seen_seconds = verdict.model or "", now_seconds
         if verdict.timestamp_ms > entry.newest_ms:  # a request may name its points in any order
             entry.newest_ms = verdict.timestamp_ms
-            entry.incident = _incident_after(verdict, entry.incident, now_seconds)
+            entry.incident = incident_after(verdict, entry.incident, now_seconds)
+
+    def tell(self, alert: Alert, now_seconds: float) -> None:
+        """Take an alert into account: some incidents end, or are known to be one, by it alone."""
+        entry = self._entries.get(alert.entity)
+        incident = entry.incident if entry else None
+        is_known = incident is not None and incident.id == alert.incident
+        if alert.kind == "resolved":
+            if entry and incident and is_known:
+                entry.incident = closed(incident, now_seconds)
+        elif not is_known and not alert.incident.endswith(SILENCE_MARK):
+            self._open(alert, now_seconds)
+
+    def _open(self, alert: Alert, now_seconds: float) -> None:
+        """The verdict of its point may come later."""
+        entry = self._entries.get(alert.entity)
+        if entry is None:
+            if not self._has_room(alert.entity, now_seconds):
+                return
+            window = int(now_seconds / WINDOW_SECONDS)
+            entry = _Entry(alert.model, now_seconds, window, newest_ms=alert.timestamp_ms - 1)
+            self._entries[alert.entity] = entry
+        entry.seen_seconds = now_seconds
+        entry.incident = LastIncident(alert.incident, alert.opened_ms)
 
     def leading(self, now_seconds: float) -> tuple[list[Standing], int]:
         """Whom to export, by name where equal, and how many entities are not among them."""
@@ -131,33 +144,9 @@ def _turn(entry: _Entry, window: int) -> None:
     entry.window, entry.score, entry.severity = window, 0.0, 0.0
 
 
-def _incident_after(
-    verdict: Verdict, before: _Incident | None, now_seconds: float
-) -> _Incident | None:
-    """The last incident after this point; entities without calibration have none."""
-    if verdict.status == "calibrating":
-        return None
-    if verdict.incident is None:
-        return _closed(before, now_seconds) if before else None
-    incident = before if before and before.id == verdict.incident else _Incident(verdict.incident)
-    if verdict.is_anomaly:
-        incident.anomalies += 1
-        for cause in verdict.contributions:
-            blame = incident.blame.get(cause.dimension, 0.0)
-            incident.blame[cause.dimension] = blame + cause.share
-    return _closed(incident, now_seconds) if verdict.transition == "resolved" else incident
-
-
-def _closed(incident: _Incident, now_seconds: float) -> _Incident | None:
-    """Closed now, unless it was already; None when it need not be shown any longer."""
-    incident.closed_seconds = min(incident.closed_seconds, now_seconds)
-    return incident if now_seconds - incident.closed_seconds < WINDOW_SECONDS else None
-
-
-def _shown_incident(entry: _Entry, now_seconds: float) -> _Incident | None:
+def _shown_incident(entry: _Entry, now_seconds: float) -> LastIncident | None:
     incident = entry.incident
-    is_shown = incident and now_seconds - incident.closed_seconds < WINDOW_SECONDS
-    return incident if is_shown else None
+    return incident if incident and incident.is_shown(now_seconds) else None
 
 
 def _score(entry: _Entry, now_seconds: float) -> float:
@@ -179,12 +168,5 @@ def _standing(entity: str, entry: _Entry, now_seconds: float) -> Standing:
         severity=_severity(entry, now_seconds),
         newest_ms=entry.newest_ms,
         is_open=incident is not None,
-        causes=_causes(incident) if incident is not None else (),
+        causes=incident.causes() if incident is not None else (),
     )
-
-
-def _causes(incident: _Incident) -> tuple[tuple[str, float], ...]:
-    leading = heapq.nsmallest(
-        CAUSES_SHOWN, ((-blame, name) for name, blame in incident.blame.items())
-    )
-    return tuple((name, -blame / incident.anomalies) for blame, name in leading)

@@ -13,6 +13,7 @@ from service.cli import app
 from service.cli.client import Client
 from service.cli.policies import muted, parsed, state_of, twice
 from service.errors import BadInput, EpochMovedOn
+from tests.cli.commands import assert_refused, called
 from tests.web.serving import HOME, serving, settings_for
 
 HOUR_MS = 3_600_000
@@ -102,12 +103,27 @@ def test_an_entity_is_muted_and_unmuted_and_keeps_what_else_is_said(
     assert shown(url) == {"entities": {"db/1": {"open_count": 2}}}  # nothing is left of db-2
 
 
+def test_a_problem_of_the_service_is_said_once(
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "policies.json"
+    for content, code in (("{", "bad_body"), ('{"default": {"open_count": 40}}', "bad_input")):
+        file.write_text(content)
+        ended = called(capsys, monkeypatch, "policies", "set", str(file), "--url", url)
+        assert_refused(ended, 2, f"error ({code}): ")
+        assert ended.err.count(code) == 1
+
+
 def test_a_mute_undoes_nothing_that_somebody_says_in_between(url: str, tmp_path: Path) -> None:
     with Client(url) as client:
         read = [state_of(client, "db-1")]
         put(url, tmp_path, {"entities": {"db-1": {"open_count": 2}}})
-        with pytest.raises(EpochMovedOn, match="epoch_moved_on"):
+        with pytest.raises(EpochMovedOn, match="expected epoch") as refused:
             muted(client, read[0], HOUR_MS)
+        assert refused.value.code == "epoch_moved_on"
         state = twice(
             lambda: muted(client, read.pop() if read else state_of(client, "db-1"), HOUR_MS)
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,14 +14,15 @@ from redis import Redis
 from service.errors import BadCursor, BadInput, UnknownIncident
 from service.scoring.fold import Fold
 from service.stream.incident_messages import Note, Wanted
-from service.stream.incidents import Incidents
+from service.stream.incidents import Incidents, Said
 from service.stream.ingest import Ingest
 from service.stream.keys import incident_keys
 from service.stream.messages import Point, Verdict
 from service.stream.models import Models
 from service.stream.replay import packed_file, read_file, replay
+from service.stream.rollout import Rollout
 from service.stream.store import Store, StoreOptions
-from tests.builders import ENTITIES, START_MS, series_like
+from tests.builders import ENTITIES, START_MS, another_version, series_like
 
 OPTIONS = StoreOptions(durability="everysec", incidents_kept=6, shards=2)
 FAULTS = (60, 120, 180, 240)  # rows where one opens
@@ -124,14 +126,58 @@ def test_what_people_say_is_kept_and_joined(store: Store, models: Models) -> Non
     asyncio.run(sent(store, models, size=50))
     incidents = Incidents(store)
     name = incidents.page(Wanted(), limit=1, after=None).incidents[0].incident
-    incidents.annotate(name, Note(is_acknowledged=True, by="ann"))
-    said = incidents.annotate(name, Note(label="false", text="a deployment"))
-    assert said.note == Note(is_acknowledged=True, label="false", by="ann", text="a deployment")
+    text = 'a "deployment"\n\\ / ünïcödé 🙂 \u2028 \x00 ' + "x" * 2_000
+    first = incidents.annotate(name, Said(is_acknowledged=True, by="ann"))
+    said = incidents.annotate(name, Said(label="false", text=text))
+    assert (first.before, said.before) == (Note(), first.incident.note)
+    assert said.incident.note == Note(is_acknowledged=True, label="false", by="ann", text=text)
     labelled = incidents.page(Wanted(label="false"), limit=9, after=None).incidents
     assert [one.incident for one in labelled] == [name]
     for unknown in ("nobody@1", "alpha", ""):
         with pytest.raises(UnknownIncident):
-            incidents.annotate(unknown, Note(label="true"))
+            incidents.annotate(unknown, Said(label="true"))
+
+
+def test_what_people_said_is_taken_back_by_name(store: Store, models: Models) -> None:
+    asyncio.run(sent(store, models, size=50))
+    incidents = Incidents(store)
+    name = incidents.page(Wanted(), limit=1, after=None).incidents[0].incident
+    incidents.annotate(name, Said(is_acknowledged=True, label="true", by="ann", text="disk"))
+    for said, note in (
+        (Said(is_acknowledged=False), Note(label="true", by="ann", text="disk")),
+        (Said(label=None), Note(by="ann", text="disk")),
+        (Said(by=None, text="fan"), Note(text="fan")),
+        (Said(), Note(text="fan")),
+        (Said(text=None), Note()),
+        (Said(label="false"), Note(label="false")),
+    ):
+        assert incidents.annotate(name, said).incident.note == note
+    assert incidents.page(Wanted(label="true"), limit=9, after=None).incidents == []
+
+
+def test_a_record_says_once_that_its_last_rows_are_missing(
+    store: Store, tmp_path: Path, bundle_folder: Path
+) -> None:
+    """Rows of another layout are not kept, however many commits bring some."""
+    folder = Path(shutil.copytree(bundle_folder / "tiny", tmp_path / "tiny")).parent
+    models = Models(folder, default="tiny")
+    rollout = Rollout(store, models)
+    points = faulty("alpha")[: FAULTS[0] + FAULT_ROWS]
+
+    async def follow() -> str:
+        await rollout.start()
+        async with Ingest(store, models) as ingest:
+            await ingest.submit(points[: FAULTS[0]])
+            opened = [v for v in await ingest.submit(points[FAULTS[0] : -8]) if v.incident]
+            await rollout.change(lambda now: now.activated("tiny", another_version(folder)))
+            for point in points[-8:]:
+                (verdict,) = await ingest.submit([point])
+                assert verdict.incident == opened[-1].incident
+            return str(opened[-1].incident)
+
+    record = Incidents(store).record(asyncio.run(follow()))
+    assert record.layout.endswith(" ends")
+    assert record.layout.count(" ends") == 1
 
 
 @pytest.mark.parametrize("size", [1, 9, 300])

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from service.stream.commit import Commit, IncidentPart, Layout, Outcome
-from service.stream.incident_messages import Label, Note
-from service.stream.incidents import Incidents
+from service.stream.incident_messages import Label
+from service.stream.incidents import Incidents, Said
 from service.stream.messages import Alert
-from service.stream.promise import ModelPromise, Promise
+from service.stream.promise import Promised, ModelPromise, Promise
 from service.stream.silence import silence_id
 from service.stream.store import Store, StoreOptions
 
@@ -20,8 +20,8 @@ DAY_MS = 86_400_000
 TODAY = 20_400
 NOW_MS = TODAY * DAY_MS + 12_345_678
 OPTIONS = StoreOptions(shards=3, durability="everysec")
-BUDGETS = {"fast/2": 2.0, "slow/1": 0.5}
-PERIODS = {"fast/2": 60.0, "slow/1": 3_600.0}
+MACHINES = frozenset(f"machine-{number}" for number in range(120))  # others are calibrating
+IN_FORCE = {"fast/2": Promised(2.0, 60.0, MACHINES), "slow/1": Promised(0.5, 3_600.0, MACHINES)}
 LABELS: tuple[Label | None, ...] = ("true", "false", "new_normal", None)
 LAYOUT = Layout(row_bytes=1, capacity=2_000, digest="a1")
 
@@ -92,7 +92,7 @@ def written(store: Store, days: list[Day]) -> None:
         )
         assert store.commit([change]) == [Outcome.OK]
         if one.label is not None and one.opened_ms:
-            Incidents(store).annotate(one.incident, Note(label=one.label))
+            Incidents(store).annotate(one.incident, Said(label=one.label))
 
 
 def some_days(seed: int, count: int = 150) -> list[Day]:
@@ -118,13 +118,15 @@ def counted(days: list[Day], model: str, last: int) -> ModelPromise:
     """The same by counting, one condition after the other."""
     mine = [one for one in days if one.model == model and TODAY - last < one.day <= TODAY]
     opened = [one for one in mine if one.opened_ms and not one.is_silence]
+    if model in IN_FORCE:
+        opened = [one for one in opened if one.entity in MACHINES]
     labels = [one.label for one in opened]
-    period = {"fast/1": 60.0, **PERIODS}.get(model)
+    period = {"fast/1": 60.0, "fast/2": 60.0, "slow/1": 3_600.0}.get(model)
     points = sum(one.scored for one in mine)
     entity_days = None if period is None else points * period / 86_400
     return ModelPromise(
         model=model,
-        promised=BUDGETS.get(model),
+        promised={"fast/2": 2.0, "slow/1": 0.5}.get(model),
         entity_days=entity_days,
         incidents=len(opened),
         labelled_true=labels.count("true"),
@@ -141,18 +143,18 @@ def counted(days: list[Day], model: str, last: int) -> ModelPromise:
 def test_the_report_is_a_plain_count(store: Store, last: int) -> None:
     days = some_days(seed=last)
     written(store, days)
-    report = Promise(store).report(BUDGETS, PERIODS, days=last, now_ms=NOW_MS)
+    report = Promise(store).report(IN_FORCE, days=last, now_ms=NOW_MS)
     assert report == [counted(days, one.model, last) for one in report]
     models = {one.model for one in days if TODAY - last < one.day <= TODAY}
     named = {one.model for one in report}
     silent = {one.model for one in report if one.incidents == 0 and not one.entity_days}
     assert named >= models - silent
-    assert named >= {*BUDGETS}
+    assert named >= {*IN_FORCE}
     assert [one.model for one in report] == sorted(named)
 
 
 def test_without_points_there_is_no_rate(store: Store) -> None:
-    (fast, slow) = Promise(store).report(BUDGETS, PERIODS, days=7, now_ms=NOW_MS)
+    (fast, slow) = Promise(store).report(IN_FORCE, days=7, now_ms=NOW_MS)
     assert (fast.entity_days, fast.false_rate, fast.at_most) == (0.0, None, None)
     assert (slow.promised, slow.incidents, slow.is_complete) == (0.5, 0, True)
 
@@ -162,11 +164,11 @@ def test_a_shard_that_forgot_incidents_says_so(store: Store) -> None:
     store.options = replace(OPTIONS, incidents_kept=3)
     written(store, [replace(one, label=None) for one in days])
     promise = Promise(store)
-    assert not promise.report(BUDGETS, PERIODS, days=9, now_ms=NOW_MS)[0].is_complete
+    assert not promise.report(IN_FORCE, days=9, now_ms=NOW_MS)[0].is_complete
     later_ms = NOW_MS + 30 * DAY_MS
-    assert promise.report(BUDGETS, PERIODS, days=9, now_ms=later_ms)[0].is_complete
+    assert promise.report(IN_FORCE, days=9, now_ms=later_ms)[0].is_complete
     store.options = replace(OPTIONS, incident_ttl_seconds=86_400)
-    assert not promise.report(BUDGETS, PERIODS, days=9, now_ms=later_ms)[0].is_complete
+    assert not promise.report(IN_FORCE, days=9, now_ms=later_ms)[0].is_complete
 
 
 @pytest.mark.parametrize("max_counted", [4, 6])
@@ -174,5 +176,5 @@ def test_more_incidents_than_are_counted_are_told(store: Store, max_counted: int
     day = Day("", "fast/2", TODAY, scored=1, opened_ms=TODAY * DAY_MS)
     written(store, [replace(day, entity=f"machine-{number}") for number in range(6)])
     promise = Promise(store, max_counted=max_counted)
-    report = promise.report(BUDGETS, PERIODS, days=7, now_ms=NOW_MS)
+    report = promise.report(IN_FORCE, days=7, now_ms=NOW_MS)
     assert (report[0].incidents, report[0].is_complete) == (max_counted, max_counted == 6)

@@ -79,14 +79,49 @@ def test_what_is_called_normal_ends_and_everybody_hears_it(client: httpx2.Client
     (name,) = [
         one["incident"] for one in client.get("/v1/incidents?is_open=true").json()["incidents"]
     ]
-    client.put(f"/v1/incidents/{name}/note", json={"label": "new_normal"})
+    answer = client.put(f"/v1/incidents/{name}/note", json={"label": "new_normal"}).json()
     kept = client.get(f"/v1/incidents/{name}").json()
+    assert answer == kept
     assert (kept["is_open"], kept["alert"]["reason"]) == (False, "new_normal")
     assert kept["note"]["label"] == "new_normal"
     after = client.post("/v1/points", json={"points": points[110:]}).json()["verdicts"]
     assert after[-1]["incident"] is None
     page = client.get("/metrics").text
     assert 'gaugewatch_alerts_total{kind="resolved"} ' in page
+
+
+def test_what_was_said_is_taken_back_by_name(client: httpx2.Client) -> None:
+    path = f"/v1/incidents/{faulty(client)[0]}/note"
+    client.put(path, json={"is_acknowledged": True, "label": "true", "by": "ann"})
+    taken = client.put(path, json={"is_acknowledged": False}).json()["note"]
+    assert taken == {"label": "true", "by": "ann"}
+    assert client.put(path, json={"label": None}).json()["note"] == {"by": "ann"}
+    assert client.put(path, json={}).json()["note"] == {"by": "ann"}
+    refused = client.put(path, json={"is_acknowledged": None})
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_body")
+
+
+def test_the_last_incident_alone_is_called_normal_and_once(client: httpx2.Client) -> None:
+    """What an entity learned is not thrown away for a note on something older."""
+    series = series_like("alpha", 240)
+    series.values[60:72, 1] += 5.0 + np.arange(12) % 3
+    series.values[230:, 1] += 5.0
+    rows = zip(series.timestamps_ms.tolist(), series.values.tolist(), strict=True)
+    points = [{"entity": "alpha", "timestamp_ms": time, "values": own} for time, own in rows]
+    client.post("/v1/points", json={"points": points[:235]})
+    newest, *_, oldest = client.get("/v1/incidents").json()["incidents"]
+    assert (newest["is_open"], oldest["is_open"]) == (True, False)
+    client.put(f"/v1/incidents/{oldest['incident']}/note", json={"label": "new_normal"})
+    path = f"/v1/incidents/{newest['incident']}"
+    assert client.get(path).json()["is_open"]
+    assert client.get("/metrics").text.count('gaugewatch_incident_open{entity="alpha"') == 1
+    for _ in range(2):
+        answer = client.put(f"{path}/note", json={"label": "new_normal"}).json()
+        assert (answer["is_open"], answer["alert"]["reason"]) == (False, "new_normal")
+    client.post("/v1/points", json={"points": points[235:]})
+    (opened,) = client.get("/v1/incidents?is_open=true").json()["incidents"]
+    client.put(f"{path}/note", json={"label": "new_normal", "text": "yes"})
+    assert client.get("/v1/incidents?is_open=true").json()["incidents"] == [opened]
 
 
 def test_a_backfill_keeps_incidents_and_alerts_nobody(client: httpx2.Client) -> None:
@@ -183,6 +218,18 @@ def test_server_sent_events_tell_what_the_log_holds_and_resume_without_repeat(
     alerts = [json.loads(event["data"]) for event in told]
     assert len({alert["id"] for alert in alerts}) == len(alerts)
     assert [alert["incident"] for alert in alerts if alert["kind"] == "opened"] == names
+
+
+def test_the_last_event_wins_over_the_parameter_that_a_stream_began_with(
+    client: httpx2.Client,
+) -> None:
+    """A browser that reconnects sends both."""
+    faulty(client)
+    with events(client, after="earliest") as stream:
+        ids = [event["id"] for event in (next(stream) for _ in range(4))]
+    with events(client, after="earliest", last=ids[-2]) as stream:
+        told = [event for event in (next(stream) for _ in range(2)) if event["event"] == "alert"]
+    assert told[0]["id"] == ids[-1]
 
 
 def test_a_bad_cursor_is_refused_before_the_stream_begins(client: httpx2.Client) -> None:

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 
 from service.web.app import create_app
 from service.web.auth import ACCESS
+from service.web.entity_gauges import entity_gauges
 from tests.web.hostile import body
 from tests.web.serving import HOME, settings_for
 from tests.web.test_points import JSON, rows
@@ -109,6 +111,70 @@ def test_an_open_incident_is_shown_with_its_causes(bundle_folder: Path, tmp_path
     for cause in verdict["contributions"][:3]:
         found = value(page, "gaugewatch_incident_cause_ratio", cause=cause["dimension"], **about)
         assert found == cause["share"]
+
+
+def test_a_backfill_is_counted_and_not_shown(bundle_folder: Path, tmp_path: Path) -> None:
+    """Alertmanager alerts of what is shown."""
+    points = rows("alpha", 31)
+    points[30]["values"][2] += 50.0
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
+        answer = client.post("/v1/points?mode=backfill", json={"points": points}).json()
+        page = client.get("/metrics").text
+    assert answer["verdicts"][-1]["transition"] == "opened"
+    assert value(page, "gaugewatch_points_total") == 31
+    assert value(page, "gaugewatch_anomalies_total") == 1
+    for name in ("gaugewatch_incident_open", "gaugewatch_score"):
+        assert series(page, name) == []
+
+
+def test_an_entity_that_alerts_while_it_is_calibrating_is_shown(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    """One that does not alert has no incident there."""
+    own = "/v1/policies/entities/loud"
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
+        client.put(own, json={"alert_while_calibrating": True})
+        for name in ("loud", "quiet"):
+            points = rows(name, 31)
+            points[30]["values"][2] += 50.0
+            answer = client.post("/v1/points", json={"points": points}).json()
+            assert answer["verdicts"][-1]["status"] == "calibrating"
+        page = client.get("/metrics").text
+    assert value(page, "gaugewatch_alerts_total", kind="opened") == 1
+    assert value(page, "gaugewatch_incident_open", entity="loud") == 1
+    assert value(page, "gaugewatch_incident_open", entity="quiet") == 0
+    assert {"entity": "quiet"}.items() <= series(page, "gaugewatch_incident_open")[1].items()
+
+
+def test_an_incident_ends_on_the_page_with_its_entity(bundle_folder: Path, tmp_path: Path) -> None:
+    """No point comes that could say so."""
+    points = rows("alpha", 31)
+    points[30]["values"][2] += 50.0
+    app = create_app(settings_for(bundle_folder, tmp_path))
+    with TestClient(app, base_url=HOME) as client:
+        client.post("/v1/points", json={"points": points})
+        scoreboard = app.state.services.metrics.scoreboard
+        assert client.delete("/v1/entities/alpha").status_code == 204
+        page = client.get("/metrics").text
+        later = entity_gauges(scoreboard, time.monotonic() + 61)
+    assert value(page, "gaugewatch_incident_open", entity="alpha") == 1, "a minute longer"
+    (is_open,) = [family for family in later if family.name == "gaugewatch_incident_open"]
+    assert [sample.value for sample in is_open.samples] == [0]
+
+
+def test_missing_values_of_scored_points_are_counted(bundle_folder: Path, tmp_path: Path) -> None:
+    points = rows("alpha", 12)
+    for row, dimension in ((0, 1), (9, 0), (9, 3), (11, 2)):
+        points[row]["values"][dimension] = None
+    with TestClient(create_app(settings_for(bundle_folder, tmp_path)), base_url=HOME) as client:
+        assert value(client.get("/metrics").text, "gaugewatch_missing_values_total") == 0
+        verdicts = client.post("/v1/points", json={"points": points}).json()["verdicts"]
+        client.post("/v1/points", json={"points": points})
+        page = client.get("/metrics").text
+    model = verdicts[-1]["model"]
+    assert verdicts[0]["status"] == "warming"
+    assert value(page, "gaugewatch_missing_values_total", model=model) == 3
+    assert len(series(page, "gaugewatch_missing_values_total")) == 1
 
 
 def test_labels_of_requests_are_as_few_as_routes(client: TestClient) -> None:
