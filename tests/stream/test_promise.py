@@ -12,7 +12,7 @@ from service.stream.commit import Commit, IncidentPart, Layout, Outcome
 from service.stream.incident_messages import Label
 from service.stream.incidents import Incidents, Said
 from service.stream.messages import Alert
-from service.stream.promise import Promised, ModelPromise, Promise
+from service.stream.promise import ModelPromise, Promise, Promised
 from service.stream.silence import silence_id
 from service.stream.store import Store, StoreOptions
 
