@@ -19,8 +19,7 @@ from service.stream.rows import Rows
 from service.stream.ruling import Ruling
 from service.stream.sift import Sifted
 from service.stream.silence import heard_again
-
-DAY_MS = 86_400_000
+from service.stream.tallies import DAY_MS
 
 
 class _Moved(NamedTuple):

@@ -74,9 +74,7 @@ class Incidents:
         last: _Place | None = None
         for looked_at, (place, incident) in enumerate(self._all(_parsed(after), wanted)):
             if len(found) == limit or looked_at == MAX_LOOKED_AT:
-                return IncidentPage(
-                    found, None if last is None else f"{last.opened_ms}:{last.name}"
-                )
+                return IncidentPage(found, None if last is None else last.cursor)
             last = place
             if incident is not None and wanted.has(incident):
                 found.append(incident)
