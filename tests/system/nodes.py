@@ -5,7 +5,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,7 +17,7 @@ import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from service.stream.keys import alert_count_key, alert_stream_key
 from service.stream.messages import Alert
@@ -23,6 +25,7 @@ from tests.system.processes import free_port, until
 
 SLOTS: Final = 16_384
 NODE_TIMEOUT_MS: Final = 1_000  # after which a node that is silent is replaced
+FAILOVER_SECONDS: Final = 6.0  # longer than the 5 s after which a node forgets that it should
 
 
 class Node:
@@ -89,6 +92,20 @@ class Node:
 
     def role(self) -> str:
         return str(self.client.info("replication")["role"])
+
+    def take_over(self) -> None:
+        """Become the primary; asked again until it is, as a node forgets a request after 5 s."""
+        until(self._has_taken_over, "the replica to take over")
+
+    def _has_taken_over(self) -> bool:
+        if self.role() == "master":
+            return True
+        with suppress(ResponseError):  # for a moment its primary may be out of reach
+            self.cluster("FAILOVER")
+        deadline = time.monotonic() + FAILOVER_SECONDS
+        while self.role() != "master" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.role() == "master"
 
     def is_in_step(self) -> bool:
         """A replica that has copied everything."""

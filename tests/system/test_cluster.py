@@ -124,8 +124,7 @@ def test_replicas_take_over_while_points_are_sent(
         replay.begin()
         for turn, heir in ((1, one), (2, two)):
             replay.until_sent(turn * replay.requests // 4)
-            heir.cluster("FAILOVER")
-            until(lambda: heir.role() == "master", "the replica to take over")  # noqa: B023
+            heir.take_over()
             until((two if heir is one else one).is_in_step, "the old primary to follow")
         replay.until_sent(3 * replay.requests // 4)
         two.kill()
