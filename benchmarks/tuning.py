@@ -84,7 +84,7 @@ def observed(path: Path, bundles: Path, *, is_fresh: bool) -> Machine:
 def _surprisal(bundle: Bundle, observed: Observed) -> FloatArray:
     """Without the cap, but for the dimensions that never moved in training."""
     normaliser = Normaliser(bundle.manifest)
-    state = bundle.calibration.seed[[1]].astype(np.float32)
+    state = np.moveaxis(bundle.calibration.seed[[1]], -1, 1).astype(np.float32)
     age = starting_age(np.array([1]))
     nats = []
     for error, is_missing in zip(observed.errors, observed.is_missing, strict=True):

@@ -81,7 +81,7 @@ class _Judge:
 
     def _nats(self, observed: Observed, seed: FloatArray, *, entity_index: int) -> Float32Array:
         """Surprisal (time, view, dimension) of a stretch, learning from point to point."""
-        state = seed.astype(np.float32)[None]
+        state = np.moveaxis(seed, -1, 0).astype(np.float32)[None]
         age = starting_age(np.array([entity_index]))
         is_constant = self._is_constant[[entity_index]]
         nats = np.empty_like(observed.errors)

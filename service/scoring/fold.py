@@ -104,6 +104,17 @@ class Fold:
     ) -> tuple[States, Verdicts]:
         """Advance distinct entities by one point each."""
         states = states.copy()
+        return states, self.advance(states, points, decided, rules=rules)
+
+    def advance(
+        self,
+        states: States,
+        points: Points,
+        decided: Decided | None = None,
+        *,
+        rules: Rules = PLAIN,
+    ) -> Verdicts:
+        """The same in place, for who owns the states."""
         states["entity"]["timestamp_ms"] = points.timestamps_ms
         states["entity"]["is_silent"] = False
         values, missing = impute(states["entity"], points.values)
@@ -111,15 +122,13 @@ class Fold:
         for name, tensor in detection.state.items():
             states["model"][name] = tensor
         states["model"]["have"] += 1
+        normaliser = np.ascontiguousarray(states["model"]["normaliser"])
         judged = self._judge.judge(
-            states["model"]["normaliser"],
-            detection,
-            entity_index=points.entity_index,
-            missing=missing,
+            normaliser, detection, entity_index=points.entity_index, missing=missing
         )
         verdicts = self._conclude(states, points, judged, decided, rules)
-        self._learn(states, judged, verdicts)
-        return states, verdicts
+        self._learn(states, normaliser, judged, verdicts)
+        return verdicts
 
     def fall_silent(self, states: States) -> States:
         """Entities (batch,) of which no point came for too long; an open incident ends."""
@@ -190,7 +199,9 @@ class Fold:
         known = np.where(entity_index == 0, Status.CALIBRATING, Status.SCORED)
         return np.where(have < self.need, Status.WARMING, known).astype(np.uint8)
 
-    def _learn(self, states: States, judged: Judged, verdicts: Verdicts) -> None:
+    def _learn(
+        self, states: States, normaliser: Float32Array, judged: Judged, verdicts: Verdicts
+    ) -> None:
         """Normaliser and drift learn from what was scored; a new normal starts them again."""
         model = states["model"]
         is_warm = verdicts.status != Status.WARMING
@@ -198,14 +209,16 @@ class Fold:
         counted = updated(rate, judged.surprisal, half_life_points=self._memory_points)
         model["exceedance_rate"] = np.where(is_warm, counted, rate)
         model["age"] += is_warm
-        begin_again(states, verdicts.transition == Transition.NEW_NORMAL)
+        begins = verdicts.transition == Transition.NEW_NORMAL
+        if begins.any():
+            begin_again(states, begins)
         learnt = self._normaliser.learn(
-            model["normaliser"],
-            judged.deviations,
-            age=model["age"].copy(),
-            is_missing=verdicts.missing,
+            normaliser, judged.deviations, age=model["age"], is_missing=verdicts.missing
         )
-        model["normaliser"] = np.where(is_warm[:, None, None, None], learnt, model["normaliser"])
+        if is_warm.all():
+            model["normaliser"] = learnt
+        else:
+            model["normaliser"][is_warm] = learnt[is_warm]
 
 
 def _holds(score: FloatArray, is_warm: BoolArray, rules: Rules) -> BoolArray:

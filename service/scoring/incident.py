@@ -11,6 +11,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from service.scoring.layout import aligned
 from service.scoring.rules import MAX_OPEN_WINDOW, PLAIN, Rules
 
 RESOLVE_AFTER = int(PLAIN.resolve_after)  # points in a row
@@ -31,7 +32,7 @@ class Transition(IntEnum):
 
 def incident_dtype(dimensions: int) -> np.dtype[np.void]:
     """The open, or last, incident of one entity."""
-    return np.dtype(
+    return aligned(
         [
             ("is_open", "?"),
             ("is_public", "?"),  # people are told of it

@@ -9,11 +9,12 @@ from service.scoring.bundle import Bundle
 from service.scoring.combine import combined
 from service.scoring.detector import Detection
 from service.scoring.normaliser import LN_2, Normaliser
-from service.scoring.tail import surprisal
+from service.scoring.tail import KNOTS, surprisal
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Judge:
         weights = np.array([view.weight for view in views])
         self._deciding_weights = weights[self._deciding]
         self._ranking_weights = weights[self._ranking]
+        self._tails = 1 + len(views)  # of each entity: one per view, and that of the alarm
+        self._knots = bundle.calibration.knots.reshape(-1, KNOTS)
+        self._tail = bundle.calibration.tail.reshape(-1, bundle.calibration.tail.shape[-1])
         # Contributions explain the score: its views alone.
-        self._unit = bundle.calibration.excess.astype(np.float32)[:, self._deciding, None]
+        self._per_nat = 1.0 / bundle.calibration.excess.astype(np.float32)[:, self._deciding]
 
     def judge(
         self,
@@ -53,22 +57,36 @@ class Judge:
         entity_index: npt.NDArray[np.int64],
         missing: BoolArray,
     ) -> Judged:
-        """Judge a batch by the state of its normalisers (batch, view, dimension, 2)."""
+        """Judge a batch by the state of its normalisers (batch, 2, view, dimension)."""
         calibration = self._calibration
         errors = self._normaliser.view_errors(detection.error)
         deviations = self._normaliser.deviations(state, errors)
         is_constant = calibration.is_constant[entity_index]
         nats = self._normaliser.surprisal(deviations, is_constant=is_constant, is_missing=missing)
         aggregates = self._normaliser.aggregates(nats)
-        knots, tail = calibration.knots[entity_index], calibration.tail[entity_index]
-        levels = surprisal(aggregates, knots[:, :-1], tail[:, :-1])  # (batch, view)
+        row = entity_index[:, None] * self._tails + np.arange(self._tails)
+        levels = self._level(aggregates, row[:, :-1])  # (batch, view)
         alarm = combined(levels[:, self._deciding], self._deciding_weights)
-        excess = np.maximum(nats[:, self._deciding] - np.float32(LN_2), 0.0)
         return Judged(
             deviations=deviations,
-            surprisal=surprisal(alarm, knots[:, -1], tail[:, -1]),
+            surprisal=self._level(alarm, row[:, -1]),
             severity=combined(levels[:, self._ranking], self._ranking_weights),
-            contributions=np.ascontiguousarray((excess / self._unit[entity_index]).sum(axis=1)),
+            contributions=self._contributions(nats, entity_index),
             expected=detection.expected + calibration.center[entity_index],
             missing=missing,
         )
+
+    def _level(self, aggregates: FloatArray, row: IntArray) -> FloatArray:
+        """-ln p of each, by its row of the tails."""
+        return surprisal(aggregates, self._knots, self._tail, row=row)
+
+    def _contributions(self, nats: Float32Array, entity_index: IntArray) -> Float32Array:
+        """What each dimension (batch, dimension) adds above the usual."""
+        per_nat = self._per_nat[entity_index]
+        total = np.zeros((len(nats), nats.shape[2]), np.float32)
+        for number, view in enumerate(self._deciding):
+            excess = nats[:, view] - np.float32(LN_2)
+            np.maximum(excess, np.float32(0.0), out=excess)
+            excess *= per_nat[:, number, None]
+            total += excess
+        return total

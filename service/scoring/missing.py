@@ -17,6 +17,9 @@ Entities = npt.NDArray[np.void]  # (batch,) the part `entity` of the states
 def impute(entity: Entities, values: Float32Array) -> tuple[Float32Array, BoolArray]:
     """Carry the last value forward where one is missing; the centre (0) before the first."""
     missing = np.isnan(values)
+    if not missing.any():
+        entity["values"], entity["missing"] = values, 0
+        return values, missing
     entity["values"] = np.where(missing, entity["values"], values)
     run = np.minimum(entity["missing"] + np.uint32(1), np.uint32(NEVER_SEEN - 1))
     run = np.where(entity["missing"] == NEVER_SEEN, np.uint32(NEVER_SEEN), run)

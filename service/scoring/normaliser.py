@@ -20,6 +20,7 @@ SETTLED_AGE = 1 << 30  # points; the calibration of an entity that was trained o
 CALIBRATING_AGE = 256  # what the pooled calibration is worth for an entity it never saw
 
 Float32Array = npt.NDArray[np.float32]
+_WINSOR = np.array(WINSOR, np.float32)
 
 # Chebyshev fit of ln(erfc(x) exp(x^2) / t) in t = 1 / (1 + x/2), x >= 0, relative error of erfc
 # below 1.2e-7 everywhere: W. H. Press et al., Numerical Recipes, 2nd ed. 1992, section 6.2.
@@ -32,17 +33,30 @@ _ERFC = (
 def normal_surprisal(z: Float32Array) -> Float32Array:
     """-ln of the standard normal survival function, finite for any finite z.
 
-    Above 0 by the logarithm of the formula at `_ERFC`; below 0 by SF(z) = 1 - SF(-z).
+    Above 0 by the logarithm of the formula at `_ERFC`; below 0 by SF(z) = 1 - SF(-z). Both are
+    computed and mixed, because a choice between them costs more: nobody can predict it.
     """
-    x = np.abs(z) * np.float32(np.sqrt(0.5))
-    t = 1.0 / (1.0 + np.float32(0.5) * x)
-    polynomial = np.full_like(t, _ERFC[0])
-    for coefficient in _ERFC[1:]:
-        polynomial *= t
+    x = np.abs(z)
+    x *= np.float32(np.sqrt(0.5))
+    t = x * np.float32(0.5)
+    t += np.float32(1.0)
+    np.reciprocal(t, out=t)
+    polynomial = t * np.float32(_ERFC[0])
+    for coefficient in _ERFC[1:-1]:
         polynomial += np.float32(coefficient)
-    upper = x * x - polynomial - np.log(t) + np.float32(LN_2)
-    surprisal: Float32Array = np.where(z >= 0, upper, -np.log1p(-np.exp(-upper)))
-    return surprisal
+        polynomial *= t
+    polynomial += np.float32(_ERFC[-1] - LN_2)
+    x *= x
+    x -= polynomial
+    x -= np.log(t, out=t)  # above 0
+    below = np.negative(x, out=polynomial)
+    np.exp(below, out=below)
+    np.subtract(np.float32(1.0), below, out=below)
+    np.log(below, out=below)
+    x += below
+    x *= z >= 0
+    x -= below
+    return x
 
 
 def starting_age(entity_index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -57,25 +71,30 @@ class Normaliser:
         views = manifest.views
         self._views = views
         self._member = np.array([manifest.members.index(view.member) for view in views])
-        self._is_square = np.array([view.power == "square" for view in views])
-        self._floor = np.array([view.floor for view in views], np.float32)[:, None]
-        half_life = np.array([view.half_life_points for view in views])
-        self._rate = (1.0 - 2.0 ** (-1.0 / half_life)).astype(np.float32)[:, None]  # (view, 1)
+        self._squares = [v for v, view in enumerate(views) if view.power == "square"]
+        shape = len(views), len(manifest.dimensions)
+        floors = np.array([view.floor for view in views], np.float32)
+        half_lives = np.array([view.half_life_points for view in views])
+        rates = (1.0 - 2.0 ** (-1.0 / half_lives)).astype(np.float32)
+        self._floor, self._rate = (
+            np.ascontiguousarray(np.broadcast_to(each[:, None], shape)) for each in (floors, rates)
+        )  # (view, dimension)
+        self._settled_age = max(YOUNG_POINTS, float(1.0 / rates.min()))  # then all of them rule
 
     def view_errors(self, error: Float32Array) -> Float32Array:
         """Error of each member (batch, member, dimension) -> of each view (batch, view, dim)."""
-        errors = np.ascontiguousarray(error[:, self._member])
-        for view in np.flatnonzero(self._is_square):
+        errors = error.take(self._member, axis=1)
+        for view in self._squares:
             errors[:, view] *= errors[:, view]
         return errors
 
     def deviations(self, state: Float32Array, errors: Float32Array) -> Float32Array:
         """Standard deviations above the usual error: (batch, view, dimension).
 
-        `state` (batch, view, dimension, 2) holds mean and deviation.
+        `state` (batch, 2, view, dimension) holds mean and deviation.
         """
-        spread = np.maximum(state[..., 1], self._floor)
-        deviations: Float32Array = ((errors - state[..., 0]) / spread).astype(np.float32)
+        deviations: Float32Array = errors - state[:, 0]
+        deviations /= np.maximum(state[:, 1], self._floor)
         np.maximum(deviations, np.float32(-MAX_DEVIATION), out=deviations)
         return np.minimum(deviations, np.float32(MAX_DEVIATION), out=deviations)
 
@@ -91,8 +110,11 @@ class Normaliser:
         `is_constant` and `is_missing` are (batch, dimension).
         """
         cap = np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))[:, None, :]
-        nats = np.minimum(normal_surprisal(deviations), cap)
-        return np.where(is_missing[:, None, :], np.float32(LN_2), nats)
+        nats = normal_surprisal(deviations)
+        np.minimum(nats, cap, out=nats)
+        if is_missing.any():
+            np.copyto(nats, np.float32(LN_2), where=is_missing[:, None, :])
+        return nats
 
     def aggregates(self, nats: Float32Array) -> npt.NDArray[np.float64]:
         """One number per point and view: (batch, view, dimension) -> (batch, view)."""
@@ -112,17 +134,38 @@ class Normaliser:
         dimension). A state learns by plain averages until it is as old (age, (batch,) points) as
         its half-life asks; its first points teach in full.
         """
-        ages = age.astype(np.float32)[:, None, None]
-        rate = np.maximum(self._rate, 1.0 / (1.0 + ages))  # (batch, view, 1)
-        rate = np.where(is_missing[:, None, :], 0.0, rate).astype(np.float32)
-        spread = np.maximum(state[..., 1], self._floor)
-        limit = np.where(ages < YOUNG_POINTS, np.float32(MAX_DEVIATION), np.float32(WINSOR))
-        surprise = np.minimum(np.maximum(deviations, -limit), limit) * spread
+        rate, widening, limit = self._paces(age, is_missing)
         learnt = np.empty_like(state)
-        learnt[..., 0] = state[..., 0] + rate * surprise
-        rate = np.where(ages == 0, np.float32(0.0), rate)  # one point has no deviation
-        learnt[..., 1] = np.sqrt((1.0 - rate) * state[..., 1] ** 2 + rate * surprise**2)
+        mean, deviation = learnt[:, 0], learnt[:, 1]
+        surprise = np.minimum(deviations, limit)
+        np.maximum(surprise, -limit, out=surprise)
+        surprise *= np.maximum(state[:, 1], self._floor)
+        np.multiply(surprise, rate, out=mean)
+        mean += state[:, 0]
+        np.square(state[:, 1], out=deviation)
+        deviation *= 1 - widening
+        surprise *= surprise
+        surprise *= widening
+        deviation += surprise
+        np.sqrt(deviation, out=deviation)
         return learnt
+
+    def _paces(
+        self, age: npt.NDArray[np.int64], is_missing: npt.NDArray[np.bool_]
+    ) -> tuple[Float32Array, Float32Array, Float32Array]:
+        """How fast mean and deviation learn, and how many deviations teach at most.
+
+        All three go with (batch, view, dimension).
+        """
+        youngest = age.min(initial=SETTLED_AGE)
+        if youngest >= self._settled_age and not is_missing.any():
+            return self._rate, self._rate, _WINSOR
+        ages = age.astype(np.float32)[:, None, None]
+        rate = np.maximum(self._rate, 1.0 / (1.0 + ages))  # (batch, view, dimension)
+        np.copyto(rate, np.float32(0.0), where=is_missing[:, None, :])
+        limit = np.where(ages < YOUNG_POINTS, np.float32(MAX_DEVIATION), np.float32(WINSOR))
+        widening = rate * (ages > 0)  # one point has no deviation
+        return rate, widening, limit
 
 
 def aggregate(surprisal: Float32Array, view: View) -> npt.NDArray[np.float64]:

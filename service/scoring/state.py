@@ -9,11 +9,12 @@ from service.scoring.bundle import Bundle, StateTensor
 from service.scoring.combine import HALF_LIVES_POINTS
 from service.scoring.drift import COUNTED_P
 from service.scoring.incident import incident_dtype
+from service.scoring.layout import aligned
 from service.scoring.missing import NEVER_SEEN, accept_loss
 from service.scoring.normaliser import starting_age
 from service.scoring.verdict import BoolArray, States
 
-STATE_FORMAT = 5  # a snapshot of another format, or of another bundle, is never read
+STATE_FORMAT = 6  # a snapshot of another format, or of another bundle, is never read
 
 
 def state_dtype(
@@ -32,10 +33,10 @@ def state_dtype(
         ("age", "<i8"),
         ("recent", "<f8", (len(HALF_LIVES_POINTS),)),  # averages of severity
         ("exceedance_rate", "<f8"),  # share of recent points, see drift
-        ("normaliser", "<f4", (views, dimensions, 2)),
+        ("normaliser", "<f4", (2, views, dimensions)),  # mean and deviation
         *((tensor.name, "<f4", tensor.shape) for tensor in tensors),
     ]
-    return np.dtype([("entity", np.dtype(entity)), ("model", np.dtype(model))])
+    return np.dtype([("entity", aligned(entity)), ("model", aligned(model))])
 
 
 def fresh_states(
@@ -44,7 +45,7 @@ def fresh_states(
     """States (batch,) of entities that were never seen."""
     states = np.zeros(len(entity_index), dtype)
     states["entity"]["missing"] = NEVER_SEEN
-    states["model"]["normaliser"] = bundle.calibration.seed[entity_index]
+    states["model"]["normaliser"] = np.moveaxis(bundle.calibration.seed[entity_index], -1, 1)
     states["model"]["age"] = starting_age(entity_index)
     states["model"]["exceedance_rate"] = COUNTED_P
     return states

@@ -22,7 +22,10 @@ CLUSTER_GAP = 5  # points; exceedances closer than this are one cluster
 MIN_P0, MAX_P0 = 1e-8, 0.05
 SECONDS_PER_DAY = 86_400.0
 
+_BISECTION = tuple(KNOTS >> halving for halving in range(1, KNOTS.bit_length()))  # 32, ... 1
+
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -103,27 +106,40 @@ def cluster_maxima(aggregates: FloatArray, above: npt.NDArray[np.bool_]) -> Floa
     return maxima
 
 
-def surprisal(aggregates: FloatArray, knots: FloatArray, tail: FloatArray) -> FloatArray:
-    """-ln p of aggregates (...), each against its own knots (..., K) and tail (..., 4)."""
-    threshold, share, shape, scale = (tail[..., column] for column in range(4))
-    excess = np.maximum(aggregates - threshold, 0.0)
-    safe = np.where(shape > 0, shape, 1.0)
-    pareto = np.where(shape > 0, np.log1p(safe * excess / scale) / safe, excess / scale)
-    return np.where(aggregates > threshold, pareto - np.log(share), _rank(aggregates, knots))
+def surprisal(
+    aggregates: FloatArray, knots: FloatArray, tail: FloatArray, *, row: IntArray | None = None
+) -> FloatArray:
+    """-ln p of aggregates (...), each against its `row` (...) of knots (R, K) and tail (R, 4).
+
+    Without rows all go against the first.
+    """
+    values = aggregates.ravel()
+    rows = np.zeros(len(values), np.int64) if row is None else row.ravel()
+    levels = _rank(values, knots.ravel(), rows * KNOTS)
+    threshold, share, shape, scale = tail.reshape(-1, 4).T
+    above = np.flatnonzero(values > threshold[rows])
+    if len(above):
+        own = rows[above]
+        safe = np.where(shape[own] > 0, shape[own], 1.0)
+        ratio = (values[above] - threshold[own]) / scale[own]
+        pareto = np.where(shape[own] > 0, np.log1p(safe * ratio) / safe, ratio)
+        levels[above] = pareto - np.log(share[own])
+    return levels.reshape(aggregates.shape)
 
 
-def _rank(aggregates: FloatArray, knots: FloatArray) -> FloatArray:
-    """SURPRISAL_GRID between the knots; among equal knots the first, for p is P(A >= a)."""
-    shape = np.broadcast_shapes(aggregates.shape, knots.shape[:-1])
-    table = np.broadcast_to(knots, (*shape, KNOTS)).reshape(-1, KNOTS)
-    values = np.broadcast_to(aggregates, shape).reshape(-1)
-    right = np.minimum(np.maximum((table < values[:, None]).sum(axis=1), 1), KNOTS - 1)
-    rows = np.arange(len(values))
-    low, high = table[rows, right - 1], table[rows, right]
+def _rank(values: FloatArray, knots: FloatArray, first: IntArray) -> FloatArray:
+    """SURPRISAL_GRID between the knots from `first` on; of equal ones the first: p is P(A >= a).
+
+    How many of them are below is found by bisection, side by side: nothing is copied per value.
+    """
+    below = first.copy()
+    for step in _BISECTION:
+        below += step * (knots.take(below + (step - 1)) < values)
+    right = np.maximum(below - first, 1)
+    low, high = knots.take(first + (right - 1)), knots.take(first + right)
     width = np.where(high > low, high - low, 1.0)
     fraction = np.minimum(np.maximum((values - low) / width, 0.0), 1.0)
-    ranks: FloatArray = ((right - 1 + fraction) * SURPRISAL_GRID[1]).reshape(shape)
-    return ranks
+    return np.asarray((right - 1 + fraction) * SURPRISAL_GRID[1])
 
 
 def flagged_share(
