@@ -17,6 +17,7 @@ from service.stream.lanes import Lanes
 from service.stream.messages import Point
 from service.stream.models import Models
 from service.stream.path import Batch, PointPath, wall_clock_ms
+from service.stream.posted import Posted
 from service.stream.store import Store
 
 BATCH = 100  # entities at once, in fleets of every size
@@ -80,7 +81,7 @@ class StoredFleet:
             for name, values in zip(names, self._values, strict=False)
         ]
         positions = {name: [position] for position, name in enumerate(names)}
-        batch = Batch(self._serving, self._lane, points, positions)
+        batch = Batch(self._serving, self._lane, Posted.of(points), positions)
         attempted = self._path.attempt(batch, answers={})
         if attempted.stale:
             raise RuntimeError(f"expected every commit to be made, {attempted.stale} were stale")

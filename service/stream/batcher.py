@@ -5,14 +5,15 @@ answers at once, a busy one batches by itself.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
 from service.errors import BodyTooLarge, GaugewatchError, Overloaded
-from service.stream.messages import Point, Verdict
+from service.stream.messages import Verdict
+from service.stream.posted import Posted
 from service.stream.requests import Request, Requests
 from service.stream.serving import Serving
 
@@ -64,7 +65,7 @@ class Batcher:
         self._worker.shutdown()
 
     async def submit(
-        self, points: Sequence[Point], *, checked: Serving, is_quiet: bool = False
+        self, points: Posted, *, checked: Serving, is_quiet: bool = False
     ) -> list[Verdict]:
         """Verdicts of one request, in its order. Raises Overloaded, BodyTooLarge."""
         if self._is_closing:
@@ -74,13 +75,13 @@ class Batcher:
                 f"{self.queued_points} points are waiting, {self._max_queued_points} may; "
                 "nothing of this request was kept"
             )
-        steps = max(Counter(point.entity for point in points).values(), default=0)
-        if steps > MAX_STEPS:
+        if points.steps > MAX_STEPS:
             raise BodyTooLarge(
-                f"expected at most {MAX_STEPS} points of one entity in a request, came {steps}"
+                f"expected at most {MAX_STEPS} points of one entity in a request, "
+                f"came {points.steps}"
             )
         answer = asyncio.get_running_loop().create_future()
-        request = Request(points, checked, steps, answer, is_quiet)
+        request = Request(points, checked, answer, is_quiet)
         self._requests.append(request)
         self.queued_points += len(points)
         self._arrived.set()
@@ -117,7 +118,7 @@ class Batcher:
             if request.answer.cancelled():
                 self.queued_points -= len(self._requests.popleft().points)
                 continue
-            points, steps = points + len(request.points), steps + request.steps
+            points, steps = points + len(request.points), steps + request.points.steps
             if batch and (points > self._max_batch_points or steps > MAX_STEPS):
                 break
             batch.append(self._requests.popleft())

@@ -14,6 +14,7 @@ from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.path import Attempted, Batch, PointPath, written_alerts
 from service.stream.policy import closed
+from service.stream.posted import Posted
 from service.stream.reader import incident_id
 from service.stream.restore import restore
 from service.stream.serving import Serving
@@ -122,7 +123,8 @@ class Caretaker:
         waits = [entity for entity, one in zip(due, held, strict=True) if one.waiting]
         flushed = []
         if waits:
-            batch = Batch(serving, lane, [], {entity: [] for entity in waits}, is_flush=True)
+            nothing_new: dict[str, list[int]] = {entity: [] for entity in waits}
+            batch = Batch(serving, lane, Posted.of([]), nothing_new, is_flush=True)
             flushed.append(self._path.attempt(batch, answers={}))
         falls = self._falling(serving, lane, due, held)
         entities, held = [due[number] for number in falls], [held[number] for number in falls]

@@ -17,6 +17,7 @@ from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
 from service.stream.path import Attempted, Batch, PointPath, Stage, wall_clock_ms
+from service.stream.posted import Posted
 from service.stream.recorder import Recorder
 from service.stream.requests import Requests, misfits, quiet_positions, spans
 from service.stream.serving import Serving
@@ -114,14 +115,17 @@ class Ingest:
         """Points waiting to be scored, or being scored."""
         return self._batcher.queued_points
 
-    async def submit(self, points: Sequence[Point], *, is_backfill: bool = False) -> list[Verdict]:
+    async def submit(
+        self, points: Sequence[Point] | Posted, *, is_backfill: bool = False
+    ) -> list[Verdict]:
         """One verdict per point, in order. Nobody is alerted of a backfill.
 
         Raises BadPoints, BodyTooLarge, Overloaded, StoreUnavailable.
         """
         serving = self._models.serving
-        serving.check(points)
-        return await self._batcher.submit(points, checked=serving, is_quiet=is_backfill)
+        posted = points if isinstance(points, Posted) else Posted.of(points)
+        serving.check(posted)
+        return await self._batcher.submit(posted, checked=serving, is_quiet=is_backfill)
 
     def shadow_report(self, name: str) -> ShadowReport | None:
         """What the shadow of a bundle found out, in this process."""
@@ -177,8 +181,8 @@ class Ingest:
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""
-        points = [point for request in requests for point in request.points]
-        order = in_order([request.points for request in requests])
+        parts = [request.points for request in requests]
+        points, order = Posted.joined(parts), in_order(parts)
         answers: dict[int, Answer] = {}
         checked = [request.checked for request in requests]
         quiet = quiet_positions(requests)
@@ -197,7 +201,7 @@ class Ingest:
     def _score(
         self,
         serving: Serving,
-        points: Sequence[Point],
+        points: Posted,
         waiting: Sequence[int],
         *,
         quiet: frozenset[int],
@@ -205,7 +209,7 @@ class Ingest:
     ) -> None:
         """Answer what is committed, or cannot be; what was stale keeps waiting."""
         away: StoreUnavailable | None = None
-        for name, positions in grouped(points, waiting, serving.name_of):
+        for name, positions in grouped(points.entities, waiting, serving.name_of):
             lane = self._lanes.of(serving.folds[name])
             if away is None:
                 try:

@@ -15,8 +15,9 @@ from service.stream.drafts import drafts, drafts_of_waiting
 from service.stream.keep import drop_moved, keep, keep_waiting
 from service.stream.lane import Arrived, Lane
 from service.stream.lanes import Lanes
-from service.stream.messages import Point, Verdict
+from service.stream.messages import Verdict
 from service.stream.models import Models
+from service.stream.posted import Posted
 from service.stream.restore import restore
 from service.stream.rollout import refresh
 from service.stream.rows import Rows
@@ -40,7 +41,7 @@ class Batch:
 
     serving: Serving
     lane: Lane
-    points: Sequence[Point]
+    points: Posted
     positions: Mapping[str, list[int]]  # of the points of each entity
     quiet: frozenset[int] = frozenset()  # positions of a backfill
     is_flush: bool = False  # what waits need wait no longer

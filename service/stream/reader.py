@@ -1,12 +1,12 @@
 """Reads rows of the log back as answers, many at once."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from service.scoring.fold import Fold, Status
 from service.scoring.incident import Transition
@@ -28,21 +28,6 @@ STATUS_NAMES: dict[int, StatusName] = {
 }
 
 
-class _Told(NamedTuple):
-    """What a row says in plain numbers; the names are those of the row."""
-
-    timestamp_ms: int
-    version: bytes
-    surprisal: float
-    score: float
-    severity: float
-    opened_ms: int
-    have: int
-    status: int
-    is_anomaly: bool
-    transition: int
-
-
 class Blamed(NamedTuple):
     """Dimensions to blame, largest share first; all are (batch, cause)."""
 
@@ -58,7 +43,7 @@ class Reader:
     def __init__(self, fold: Fold) -> None:
         calibration = fold.bundle.calibration
         self.title = fold.bundle.title
-        self._version = fold.bundle.manifest.version
+        self._version = fold.bundle.manifest.version.encode()
         self._center, self._band = calibration.center, calibration.band
         self._indices = fold.bundle.entity_indices
         self._dimensions = fold.bundle.manifest.dimensions
@@ -66,27 +51,40 @@ class Reader:
 
     def verdicts(self, entities: Sequence[str], rows: Rows) -> list[Verdict]:
         """The answers to the points of these rows (batch,), each of the entity named."""
-        columns = (entities, _told(rows), self.causes(entities, rows), self._missing(rows))
-        return [self._verdict(*column) for column in zip(*columns, strict=True)]
+        surprisals = _or_none(rows["surprisal"])
+        columns: tuple[Iterable[Any], ...] = (
+            entities,
+            rows["timestamp_ms"].tolist(),
+            map(STATUS_NAMES.__getitem__, rows["status"].tolist()),
+            _or_none(rows["score"]),
+            _or_none(rows["severity"]),
+            rows["is_anomaly"].tolist(),
+            [None if each is None else p_value(each) for each in surprisals],
+            self.causes(entities, rows),
+            _incidents(entities, rows["opened_ms"]),
+            self._models(rows["version"]),
+            _where(rows["transition"] > 0, rows["transition"], ALERT_KINDS.__getitem__),
+            _where(rows["status"] == Status.WARMING, rows["have"], int),
+            _where(rows["status"] == Status.WARMING, rows["have"], lambda _: self._need),
+            self._missing(rows),
+        )
+        return list(map(Verdict, *columns))
 
     def kept(self, entity: str, rows: Rows) -> list[Row]:
         """The points of these rows of one entity, for a look at its window."""
         entities = [entity] * len(rows)
         values = rows["values"].astype(np.float64)
         shown = rounded(values + self._center[self._index(entities)], like=values)
-        columns = (_told(rows), _or_none(shown), self.causes(entities, rows))
-        return [
-            Row(
-                timestamp_ms=told.timestamp_ms,
-                status=STATUS_NAMES[told.status],
-                score=_number(told.score),
-                severity=_number(told.severity),
-                is_anomaly=told.is_anomaly,
-                values=values,
-                causes=causes,
-            )
-            for told, values, causes in zip(*columns, strict=True)
-        ]
+        columns: tuple[Iterable[Any], ...] = (
+            rows["timestamp_ms"].tolist(),
+            map(STATUS_NAMES.__getitem__, rows["status"].tolist()),
+            _or_none(rows["score"]),
+            _or_none(rows["severity"]),
+            rows["is_anomaly"].tolist(),
+            _or_none(shown),
+            self.causes(entities, rows),
+        )
+        return list(map(Row, *columns))
 
     def causes(self, entities: Sequence[str], rows: Rows) -> list[list[Cause]]:
         """The dimensions with a share of each row, largest first."""
@@ -97,72 +95,64 @@ class Reader:
 
     def blame(self, entities: Sequence[str], blamed: Blamed) -> list[list[Cause]]:
         """The same from numbers that lie in no row."""
-        at = self._index(entities)[:, None], blamed.dimension
+        is_cause = blamed.share > 0
+        rows, places = is_cause.nonzero()
+        dimension, share, value, expected = (each[rows, places] for each in blamed)
+        at = self._index(entities)[rows], dimension
         center, band = self._center[at], self._band[at]
-        deviation = blamed.value - blamed.expected
-        exact = (blamed.share, center + blamed.value, center + blamed.expected, band, deviation)
-        like = np.array([blamed.share, blamed.value, blamed.expected, band, deviation])
-        shown = rounded(np.array(exact), like=like).reshape(len(exact), -1)
-        names = [self._dimensions[dimension] for dimension in blamed.dimension.ravel().tolist()]
+        deviation = value - expected
+        exact = np.array((share, center + value, center + expected, band, deviation))
+        shown = rounded(exact, like=np.array((share, value, expected, band, deviation)))
+        names = map(self._dimensions.__getitem__, dimension.tolist())
         causes = list(map(Cause, names, *_or_none(shown)))
-        counts = (blamed.share > 0).sum(axis=1).tolist()
-        width = blamed.share.shape[1]
-        return [causes[row * width : row * width + count] for row, count in enumerate(counts)]
+        ends = np.cumsum(is_cause.sum(axis=1)).tolist()
+        return [causes[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def center(self, entity: str) -> npt.NDArray[np.float64]:
         """(dimension,) what was subtracted from its values."""
         center: npt.NDArray[np.float64] = self._center[self._indices.get(entity, 0)]
         return center
 
-    def _verdict(
-        self, entity: str, told: _Told, causes: list[Cause], missing: list[str]
-    ) -> Verdict:
-        is_warming = told.status == Status.WARMING
-        surprisal = _number(told.surprisal)
-        return Verdict(
-            entity=entity,
-            timestamp_ms=told.timestamp_ms,
-            status=STATUS_NAMES[told.status],
-            score=_number(told.score),
-            severity=_number(told.severity),
-            is_anomaly=told.is_anomaly,
-            p_value=None if surprisal is None else p_value(surprisal),
-            contributions=causes,
-            incident=incident_id(entity, told.opened_ms) if told.opened_ms else None,
-            model=self._scored_by(told.version.decode()),
-            transition=ALERT_KINDS.get(told.transition, UNSET),
-            have=told.have if is_warming else UNSET,
-            need=self._need if is_warming else UNSET,
-            missing=missing or UNSET,
-        )
-
-    def _scored_by(self, version: str) -> str:
+    def _models(self, versions: npt.NDArray[np.bytes_]) -> Iterable[str]:
         """A row taken over from another bundle names the version of that one."""
-        return self.title if version == self._version else version
+        if (versions == self._version).all():
+            return repeat(self.title)
+        ours = self._version
+        return [self.title if each == ours else each.decode() for each in versions.tolist()]
 
     def _index(self, entities: Sequence[str]) -> npt.NDArray[np.int64]:
         return np.array([self._indices.get(entity, 0) for entity in entities], np.int64)
 
-    def _missing(self, rows: Rows) -> list[list[str]]:
+    def _missing(self, rows: Rows) -> Iterable[list[str] | UnsetType]:
         names: list[list[str]] = [[] for _ in rows]
         for row, dimension in _places(np.isnan(rows["values"])):
             names[row].append(self._dimensions[dimension])
-        return names
+        return [own or UNSET for own in names]
 
 
-def _told(rows: Rows) -> list[_Told]:
-    return [_Told(*row) for row in rows[list(_Told._fields)].tolist()]
+def _where(
+    chosen: npt.NDArray[np.bool_], numbers: npt.NDArray[Any], tell: Callable[[int], Any]
+) -> Iterable[Any]:
+    """What is told of the chosen numbers, and nothing of the others."""
+    if not chosen.any():
+        return repeat(UNSET)
+    pairs = zip(chosen.tolist(), numbers.tolist(), strict=True)
+    return [tell(number) if is_chosen else UNSET for is_chosen, number in pairs]
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _incidents(entities: Sequence[str], opened_ms: npt.NDArray[np.int64]) -> Iterable[str | None]:
+    if not opened_ms.any():
+        return repeat(None)
+    pairs = zip(entities, opened_ms.tolist(), strict=True)
+    return [incident_id(entity, since) if since else None for entity, since in pairs]
 
 
-def _or_none(numbers: npt.NDArray[np.float64]) -> list[list[Any]]:
-    """Lists of the rows of a matrix, None for NaN."""
-    lists: list[list[Any]] = numbers.tolist()
-    for row, column in _places(np.isnan(numbers)):
-        lists[row][column] = None
+def _or_none(numbers: npt.NDArray[np.float64]) -> list[Any]:
+    """A list of them, or of their rows; None for NaN."""
+    lists: list[Any] = numbers.tolist()
+    for place in zip(*np.isnan(numbers).nonzero(), strict=True):
+        *row, column = map(int, place)
+        (lists[row[0]] if row else lists)[column] = None
     return lists
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.errors import BadPoints, GaugewatchError
-from service.stream.messages import Point, Verdict
+from service.stream.messages import Verdict
+from service.stream.posted import Posted
 from service.stream.serving import Serving
 
 
@@ -15,9 +16,8 @@ from service.stream.serving import Serving
 class Request:
     """Points that wait for their verdicts."""
 
-    points: Sequence[Point]
+    points: Posted
     checked: Serving  # whose bundles they fit
-    steps: int  # points of its longest entity: they are folded one after the other
     answer: asyncio.Future[list[Verdict]]
     is_quiet: bool = False  # a backfill: nobody is alerted
 

@@ -6,8 +6,8 @@ from typing import Any
 from service.errors import BadPoints, BundleInvalid, UnknownBundle
 from service.scoring.fold import Fold
 from service.stream.configuration import Configuration
-from service.stream.messages import Point
 from service.stream.policy import Policies
+from service.stream.posted import FloatArray, Posted, Values
 
 MAX_ERRORS_LISTED = 100
 
@@ -65,11 +65,13 @@ class Serving:
         """The opened bundle that scores `entity`; raises UnknownBundle."""
         return self.folds[self.name_of(entity)]
 
-    def check(self, points: Sequence[Point]) -> None:
+    def check(self, points: Posted) -> None:
         """Raise BadPoints, listing every point that does not fit the bundle of its entity."""
+        counts = {entity: self._dimensions(entity) for entity in set(points.entities)}
         errors: list[Mapping[str, Any]] = []
-        for index, point in enumerate(points):
-            if (problem := self._problem(point)) is not None:
+        for index in points.unusual(counts):
+            problem = self._problem(points.entities[index], points.values[index])
+            if problem is not None:
                 errors.append({"index": index, **problem})
         if errors:
             raise BadPoints(
@@ -78,21 +80,24 @@ class Serving:
                 errors=errors[:MAX_ERRORS_LISTED],
             )
 
-    def _problem(self, point: Point) -> dict[str, str] | None:
+    def _dimensions(self, entity: str) -> int:
+        """How many the bundle of an entity has; a number that nothing has where there is none."""
+        name = self.bundle_of(entity)
+        return -1 if name is None else len(self._names[name])
+
+    def _problem(self, entity: str, values: Values | FloatArray) -> dict[str, str] | None:
         try:
-            manifest = self.fold_of(point.entity).bundle.manifest
+            name = self.name_of(entity)
         except UnknownBundle as error:
             return {"code": error.code, "detail": error.detail}
-        expected, came = len(manifest.dimensions), len(point.values)
-        if isinstance(point.values, dict):
-            unknown = len(point.values.keys() - self._names[manifest.name])
+        if isinstance(values, dict):
+            unknown = len(values.keys() - self._names[name])
             if not unknown:
                 return None
-            detail = f"{unknown} names are not dimensions of bundle {manifest.name!r}"
+            detail = f"{unknown} names are not dimensions of bundle {name!r}"
             return {"code": "unknown_dimension", "detail": detail}
-        if expected == came:
-            return None
-        detail = f"expected {expected} values for bundle {manifest.name!r}, came {came}"
+        expected = len(self._names[name])
+        detail = f"expected {expected} values for bundle {name!r}, came {len(values)}"
         return {"code": "wrong_dimension_count", "detail": detail}
 
     def _claim(self, name: str, entities: Sequence[str]) -> None:

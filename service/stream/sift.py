@@ -1,15 +1,16 @@
 """Sifting: what of a batch is new, what waits, what came before, and what cannot be."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from service.stream.arena import Held
 from service.stream.lane import Arrived, Lane
-from service.stream.messages import Point
+from service.stream.posted import Posted
 from service.stream.store import MAX_ENTITIES_PER_CALL
 from service.stream.waiting import Fate, fates, read_waiting, waiting_blob
 
@@ -85,35 +86,41 @@ class Sifted:
         return [i for i, blob in enumerate(self.waiting) if blob is not None and i not in moved]
 
 
-def in_order(requests: Sequence[Sequence[Point]]) -> list[int]:
+def in_order(requests: Sequence[Posted]) -> list[int]:
     """Positions of all points: sorted by time within a request; requests keep their order."""
     order: list[int] = []
     for request in requests:
-        start = len(order)
-        times = sorted(range(len(request)), key=lambda i: request[i].timestamp_ms)
-        order += [start + i for i in times]
+        times, start = request.timestamps_ms, len(order)
+        is_sorted = bool((times[1:] >= times[:-1]).all())
+        places = range(len(times)) if is_sorted else np.argsort(times, kind="stable").tolist()
+        order += [start + place for place in places]
     return order
 
 
 def grouped(
-    points: Sequence[Point], order: Sequence[int], name_of: Callable[[str], str]
+    entities: Sequence[str], order: Iterable[int], name_of: Callable[[str], str]
 ) -> Iterator[tuple[str, dict[str, list[int]]]]:
     """Positions of the points of each entity, by bundle, at most one call's worth at once."""
-    groups: dict[str, dict[str, list[int]]] = {}
+    groups: dict[str, list[int]] = {}
     for position in order:
-        entity = points[position].entity
-        groups.setdefault(name_of(entity), {}).setdefault(entity, []).append(position)
-    for name, group in groups.items():
-        entities = list(group)
-        for first in range(0, len(entities), MAX_ENTITIES_PER_CALL):
-            chosen = entities[first : first + MAX_ENTITIES_PER_CALL]
-            yield name, {entity: group[entity] for entity in chosen}
+        entity = entities[position]
+        if (group := groups.get(entity)) is None:
+            groups[entity] = [position]
+        else:
+            group.append(position)
+    by_bundle: dict[str, list[str]] = {}
+    for entity in groups:
+        by_bundle.setdefault(name_of(entity), []).append(entity)
+    for name, owners in by_bundle.items():
+        for first in range(0, len(owners), MAX_ENTITIES_PER_CALL):
+            chosen = owners[first : first + MAX_ENTITIES_PER_CALL]
+            yield name, {entity: groups[entity] for entity in chosen}
 
 
 def sift(
     lane: Lane,
     held: Sequence[Held],
-    points: Sequence[Point],
+    points: Posted,
     *,
     groups: Mapping[str, list[int]],
     lateness_ms: IntArray,
@@ -152,27 +159,29 @@ def sift(
 
 
 def _line(
-    lane: Lane, held: Sequence[Held], points: Sequence[Point], groups: Mapping[str, list[int]]
+    lane: Lane, held: Sequence[Held], points: Posted, groups: Mapping[str, list[int]]
 ) -> Line:
     names = lane.fold.bundle.manifest.dimensions
-    posted, timestamps_ms = list[Sequence[float | None]](), list[int]()
-    positions, counts = list[int](), list[int]()
-    for one, group in zip(held, groups.values(), strict=True):
-        start = len(positions)
-        if one.waiting:
-            old = read_waiting(one.waiting, dimensions=len(names))
-            posted += old["values"].tolist()
-            timestamps_ms += old["timestamp_ms"].tolist()
-            positions += [UNASKED] * len(old)
-        posted += [_ordered(points[position], names) for position in group]
-        timestamps_ms += [points[position].timestamp_ms for position in group]
-        positions += group
-        counts.append(len(positions) - start)
+    came = list(chain.from_iterable(groups.values()))
+    owners = np.repeat(np.arange(len(groups)), list(map(len, groups.values())))
+    positions = np.array(came, np.int64)
+    line = Line(owners, positions, points.timestamps_ms[positions], points.matrix(came, names))
+    waited = [(number, one.waiting) for number, one in enumerate(held) if one.waiting]
+    return _after_waiting(line, waited, dimensions=len(names)) if waited else line
+
+
+def _after_waiting(line: Line, waited: Sequence[tuple[int, bytes]], *, dimensions: int) -> Line:
+    """With the points that waited of some entities, each before what came of its own."""
+    blobs = [read_waiting(blob, dimensions=dimensions) for _, blob in waited]
+    old = np.concatenate(blobs)
+    owners = np.repeat([number for number, _ in waited], list(map(len, blobs)))
+    all_owners = np.concatenate([owners, line.owners])
+    order = np.argsort(all_owners, kind="stable")
     return Line(
-        owners=np.repeat(np.arange(len(groups)), counts),
-        positions=np.array(positions, np.int64),
-        timestamps_ms=np.array(timestamps_ms, np.int64),
-        posted=np.array(posted, np.float64).reshape(len(posted), len(names)),
+        owners=all_owners[order],
+        positions=np.concatenate([np.full(len(old), UNASKED), line.positions])[order],
+        timestamps_ms=np.concatenate([old["timestamp_ms"], line.timestamps_ms])[order],
+        posted=np.concatenate([old["values"], line.posted])[order],
     )
 
 
@@ -182,8 +191,14 @@ def _strict(
     """Fates where nothing waits: new is what is later than every point before it."""
     fate = np.where(is_open, np.uint8(Fate.PAST), np.uint8(Fate.UNUSABLE))
     newest = [one.timestamp_ms for one in held]
+    times, owners = line.timestamps_ms, line.owners
+    before = np.concatenate([[-1], times[:-1]])
+    is_first = np.concatenate([[True], owners[1:] != owners[:-1]])[: len(owners)]
+    before = np.where(is_first, np.array(newest, np.int64)[owners], before[: len(owners)])
+    if is_open.all() and (times > before).all():
+        return np.full(len(fate), Fate.NEW, np.uint8)
     for point in np.flatnonzero(is_open).tolist():
-        owner, timestamp_ms = line.owners[point], line.timestamps_ms[point]
+        owner, timestamp_ms = owners[point], times[point]
         if timestamp_ms > newest[owner]:
             fate[point], newest[owner] = Fate.NEW, timestamp_ms
     return fate
@@ -193,8 +208,3 @@ def _among(positions: IntArray, chosen: frozenset[int]) -> npt.NDArray[np.bool_]
     if not chosen:
         return np.zeros(len(positions), bool)
     return np.array([position in chosen for position in positions.tolist()], bool)
-
-
-def _ordered(point: Point, names: Sequence[str]) -> Sequence[float | None]:
-    values = point.values
-    return [values.get(name) for name in names] if isinstance(values, dict) else values

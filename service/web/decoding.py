@@ -6,7 +6,7 @@ float32. Of repeated names in one object the last counts, as in most readers.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from service.errors import BadBody, BadPoints, BodyTooLarge, UnsupportedEncoding
 from service.settings import Settings
 from service.stream.messages import Point
+from service.stream.posted import FloatArray, Posted, Values
 from service.web.faults import bad_json, entity_fault, timestamp_fault
 
 JSON: Final = b"application/json"
@@ -22,7 +23,7 @@ LINES: Final = b"application/x-ndjson"
 PACKED: Final = b"application/msgpack"
 MAX_ERRORS_LISTED: Final = 100
 
-Values = list[float | None]
+Row = list[float | None]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: list[Point] | UnsetType = UNSET
     entity: str | list[str] | UnsetType = UNSET  # one name: all points are of this entity
     timestamp_ms: list[int] | UnsetType = UNSET
-    values: list[Values] | UnsetType = UNSET
+    values: list[Row] | UnsetType = UNSET
     dimensions: list[str] | UnsetType = UNSET  # names of the values of every point, in order
 
 
@@ -40,7 +41,7 @@ class PackedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     entity: str | list[str]
     timestamp_ms: list[int]
-    values: list[Values] | bytes
+    values: list[Row] | bytes
     dimensions: list[str] | UnsetType = UNSET
 
 
@@ -49,7 +50,16 @@ _PACKED: Final = msgspec.msgpack.Decoder(PackedBody)
 _POINT: Final = msgspec.json.Decoder(Point)
 _FLOAT32: Final = np.dtype("<f4")
 
-Read = Callable[[bytes, int], list[Point]]
+
+class Columns(NamedTuple):
+    """Points as a body holds them; their times may still be no times."""
+
+    entities: Sequence[str]
+    timestamps_ms: Sequence[int]
+    values: Sequence[Values] | FloatArray
+
+
+Read = Callable[[bytes, int], Columns]
 
 
 def form_of(content_type: bytes) -> Read:
@@ -62,32 +72,34 @@ def form_of(content_type: bytes) -> Read:
         raise UnsupportedEncoding(f"expected content type {known}") from None
 
 
-def decode(body: bytes, read: Read, settings: Settings) -> list[Point]:
+def decode(body: bytes, read: Read, settings: Settings) -> Posted:
     """Points of a body. Raises BadBody, BodyTooLarge, BadPoints."""
     limit = settings.max_points_per_request
-    points = read(body, limit)
-    if not points:
+    columns = read(body, limit)
+    if not columns.entities:
         raise BadBody("expected at least one point, came none")
-    if len(points) > limit:
+    if len(columns.entities) > limit:
         raise _too_many(limit)
-    _check(points, settings)
-    return points
+    _check(columns, settings)
+    return Posted(columns.entities, np.array(columns.timestamps_ms, np.int64), columns.values)
 
 
-def _packed(body: bytes, limit: int) -> list[Point]:
+def _packed(body: bytes, limit: int) -> Columns:
     try:
         packed = _PACKED.decode(body)
     except msgspec.ValidationError as error:
         raise bad_json(error, body, kind=PackedBody) from None
     except (ValueError, RecursionError):
         raise BadBody("the body cannot be read: it is not MessagePack") from None
-    values = packed.values
-    if isinstance(values, bytes):
-        values = _unpacked(values, len(packed.timestamp_ms), limit)
-    return list(_joined(packed.entity, packed.timestamp_ms, values, packed.dimensions))
+    values: list[Row] | FloatArray
+    if isinstance(packed.values, bytes):
+        values = _unpacked(packed.values, len(packed.timestamp_ms), limit)
+    else:
+        values = packed.values
+    return _joined(packed.entity, packed.timestamp_ms, values, packed.dimensions)
 
 
-def _unpacked(block: bytes, points: int, limit: int) -> list[Values]:
+def _unpacked(block: bytes, points: int, limit: int) -> FloatArray:
     """Rows of a block of float32; NaN is a missing value."""
     if points > limit:
         raise _too_many(limit)
@@ -96,25 +108,31 @@ def _unpacked(block: bytes, points: int, limit: int) -> list[Values]:
             f"expected the same number of float32 values for each of {points} points, "
             f"came {len(block)} bytes"
         )
-    rows = np.frombuffer(block, _FLOAT32).reshape(points, -1)
-    listed: list[Values] = rows.astype(np.float64).tolist()  # type: ignore[assignment]
-    return listed
+    return np.frombuffer(block, _FLOAT32).reshape(points, -1).astype(np.float64)
 
 
-def _document(body: bytes, _limit: int) -> list[Point]:
+def _document(body: bytes, _limit: int) -> Columns:
     try:
         document = _BODY.decode(body)
     except (ValueError, RecursionError) as error:
         raise bad_json(error, body) from None
     columns = (document.entity, document.timestamp_ms, document.values)
     if document.points is UNSET and UNSET not in columns:
-        return list(_from_columns(document))
+        return _from_columns(document)
     if document.points is UNSET or columns != (UNSET,) * 3 or document.dimensions is not UNSET:
         raise BadBody("expected `points`, or else `entity`, `timestamp_ms` and `values`")
-    return document.points
+    return _from_rows(document.points)
 
 
-def _from_columns(columns: Body) -> Iterator[Point]:
+def _from_rows(points: Sequence[Point]) -> Columns:
+    return Columns(
+        [point.entity for point in points],
+        [point.timestamp_ms for point in points],
+        [point.values for point in points],
+    )
+
+
+def _from_columns(columns: Body) -> Columns:
     entity, timestamps_ms, values = columns.entity, columns.timestamp_ms, columns.values
     assert entity is not UNSET
     assert timestamps_ms is not UNSET
@@ -125,30 +143,32 @@ def _from_columns(columns: Body) -> Iterator[Point]:
 def _joined(
     entity: str | list[str],
     timestamps_ms: list[int],
-    values: list[Values],
+    values: list[Row] | FloatArray,
     dimensions: list[str] | UnsetType,
-) -> Iterator[Point]:
+) -> Columns:
     entities = [entity] * len(values) if isinstance(entity, str) else entity
     if not len(entities) == len(timestamps_ms) == len(values):
         raise BadBody(
             f"expected columns of one length, came {len(entities)} of entity, "
             f"{len(timestamps_ms)} of timestamp_ms, {len(values)} of values"
         )
-    rows = values if dimensions is UNSET else _named(values, dimensions)
-    return map(Point, entities, timestamps_ms, rows)
+    if dimensions is UNSET:
+        return Columns(entities, timestamps_ms, values)
+    return Columns(entities, timestamps_ms, list(_named(values, dimensions)))
 
 
-def _named(values: list[Values], names: list[str]) -> Iterator[dict[str, float | None]]:
+def _named(values: list[Row] | FloatArray, names: list[str]) -> Iterator[dict[str, float | None]]:
     if len(set(names)) < len(names):
         raise BadBody("expected distinct names in `dimensions`")
     wrong = [index for index, row in enumerate(values) if len(row) != len(names)]
     if wrong:
         detail = f"expected {len(names)} values, one for each of `dimensions`"
         raise _bad_points({i: {"code": "wrong_dimension_count", "detail": detail} for i in wrong})
-    return (dict(zip(names, row, strict=True)) for row in values)
+    rows: list[Row] = values.tolist() if isinstance(values, np.ndarray) else values
+    return (dict(zip(names, row, strict=True)) for row in rows)
 
 
-def _lines(body: bytes, limit: int) -> list[Point]:
+def _lines(body: bytes, limit: int) -> Columns:
     if body.count(b"\n") > 2 * limit:
         raise _too_many(limit)
     points = []
@@ -158,24 +178,27 @@ def _lines(body: bytes, limit: int) -> list[Point]:
                 points.append(_POINT.decode(line))
             except (ValueError, RecursionError) as error:
                 raise bad_json(error, line, line_number=number) from None
-    return points
+    return _from_rows(points)
 
 
-def _check(points: Sequence[Point], settings: Settings) -> None:
+def _check(columns: Columns, settings: Settings) -> None:
     """Refuse names and times that cannot be; usually a request holds few entities."""
     latest_ms = time.time_ns() // 1_000_000 + 1_000 * settings.max_future_seconds
     faults = {
         entity: fault
-        for entity in {point.entity for point in points}
+        for entity in set(columns.entities)
         if (fault := entity_fault(entity, settings.max_entity_characters)) is not None
     }
+    times = columns.timestamps_ms
+    ends = (timestamp_fault(end(times), latest_ms) for end in (min, max))
+    if not faults and not any(ends):
+        return
     found = {
         index: fault
-        for index, point in enumerate(points)
-        if (fault := faults.get(point.entity) or timestamp_fault(point.timestamp_ms, latest_ms))
+        for index, (entity, timestamp_ms) in enumerate(zip(columns.entities, times, strict=True))
+        if (fault := faults.get(entity) or timestamp_fault(timestamp_ms, latest_ms))
     }
-    if found:
-        raise _bad_points(found)
+    raise _bad_points(found)
 
 
 def _bad_points(faults: dict[int, dict[str, str]]) -> BadPoints:

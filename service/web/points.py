@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.errors import BadInput
-from service.stream.messages import Point, Verdict
+from service.stream.messages import Verdict
+from service.stream.posted import Posted
 from service.web.decoding import JSON, PACKED, Read, decode, form_of
 from service.web.services import Services
 
@@ -51,7 +52,7 @@ class PostPoints:
         await send({"type": "http.response.body", "body": answer})
 
 
-def _decoded(services: Services, body: bytes, read: Read) -> list[Point]:
+def _decoded(services: Services, body: bytes, read: Read) -> Posted:
     with services.metrics.stage("decode"):
         return decode(body, read, services.settings)
 

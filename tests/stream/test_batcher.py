@@ -8,6 +8,7 @@ from service.errors import GaugewatchError, Overloaded, StoreUnavailable
 from service.stream.batcher import Batcher
 from service.stream.configuration import Configuration
 from service.stream.messages import Point, Verdict
+from service.stream.posted import Posted
 from service.stream.requests import Requests
 from service.stream.serving import Serving
 
@@ -34,7 +35,7 @@ def verdict_of(point: Point) -> Verdict:
 
 
 def submit(running: Batcher, points: Sequence[Point]) -> Coroutine[None, None, list[Verdict]]:
-    return running.submit(points, checked=SERVING)
+    return running.submit(Posted.of(points), checked=SERVING)
 
 
 class Worker:
@@ -125,7 +126,7 @@ async def test_what_stops_one_request_is_raised_there_alone() -> None:
     def process(requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         return [
             StoreUnavailable("away") if first.timestamp_ms == 1 else [verdict_of(first)]
-            for first in (request.points[0] for request in requests)
+            for first in (next(iter(request.points)) for request in requests)
         ]
 
     async with Batcher(process, max_queued_points=9, max_batch_points=9) as running:

@@ -7,6 +7,7 @@ from service.errors import BadPoints, BundleInvalid, UnknownBundle
 from service.scoring.bundle import load_bundle, write_manifest
 from service.stream.messages import Point
 from service.stream.models import Models
+from service.stream.posted import Posted
 
 
 def with_other(folder: Path, bundle_folder: Path, *, entities: tuple[str, ...]) -> Path:
@@ -64,5 +65,10 @@ def test_the_budget_of_the_operator_replaces_that_of_the_bundle(bundle_folder: P
 def test_without_a_default_unknown_entities_are_listed_as_bad(two_bundles: Path) -> None:
     models = Models(two_bundles, default=None)
     with pytest.raises(BadPoints) as caught:
-        models.serving.check([Point("alpha", 1, [0.0] * 4), Point("gamma", 1, [0.0] * 4)])
-    assert [(e["index"], e["code"]) for e in caught.value.errors] == [(1, "unknown_bundle")]
+        models.serving.check(
+            Posted.of(
+                [Point("alpha", 1, [0.0] * 4), Point("gamma", 1, [0.0] * 4), Point("d", 1, [])]
+            )
+        )
+    codes = [(e["index"], e["code"]) for e in caught.value.errors]
+    assert codes == [(1, "unknown_bundle"), (2, "unknown_bundle")]

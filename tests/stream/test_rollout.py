@@ -16,6 +16,7 @@ from service.stream.ingest import Ingest
 from service.stream.lane import MIN_WINDOW_ROWS
 from service.stream.messages import Point, Verdict
 from service.stream.models import Models
+from service.stream.posted import Posted
 from service.stream.rollout import Change, Rollout, refresh
 from service.stream.store import Store, StoreOptions
 from tests.builders import another_version, series_like
@@ -186,7 +187,7 @@ async def test_points_that_waited_through_a_swap_are_checked_again(
     async with Ingest(store, models) as ingest:
         serving = models.serving
         await rollout.change(lambda known: known.activated("tiny", renamed))
-        named = [Point("alpha", 1, {"a": 1.0, "d": 2.0})]
+        named = Posted.of([Point("alpha", 1, {"a": 1.0, "d": 2.0})])
         serving.check(named)
         with pytest.raises(BadPoints):
             await ingest._batcher.submit(named, checked=serving)

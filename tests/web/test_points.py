@@ -70,7 +70,7 @@ def test_one_entity_may_stand_for_all_columns_and_dimensions_have_names(
         "values": [[1, None], [3, 4.5]],
     }
     points = decode(json.dumps(columns).encode(), READ_JSON, settings)
-    assert points == [
+    assert list(points) == [
         Point("a", 1, {"y": 1.0, "x": None}),
         Point("a", 2, {"y": 3.0, "x": 4.5}),
     ]
@@ -111,8 +111,8 @@ def test_every_form_of_a_body_decodes_to_the_same_points(
     }
     if is_named:
         columns["dimensions"] = ["x", "y", "z"]
-    expected = decode(json.dumps(columns).encode(), READ_JSON, settings)
-    assert decode(msgspec.msgpack.encode(columns), READ_PACKED, settings) == expected
+    expected = list(decode(json.dumps(columns).encode(), READ_JSON, settings))
+    assert list(decode(msgspec.msgpack.encode(columns), READ_PACKED, settings)) == expected
     block = np.array(values, np.float32).tobytes()
     found = decode(msgspec.msgpack.encode({**columns, "values": block}), READ_PACKED, settings)
     assert [listed(point) for point in found] == [listed(point) for point in expected]
