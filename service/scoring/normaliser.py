@@ -5,6 +5,8 @@ Evaluation of Anomaly Detection and Diagnosis in Multivariate Time Series", TNNL
 recursive), judges a new error by them, and only then learns from it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -69,7 +71,7 @@ class Normaliser:
 
     def __init__(self, manifest: Manifest) -> None:
         views = manifest.views
-        self._views = views
+        self._alike = _alike(views)
         self._member = np.array([manifest.members.index(view.member) for view in views])
         self._squares = [v for v, view in enumerate(views) if view.power == "square"]
         shape = len(views), len(manifest.dimensions)
@@ -118,7 +120,10 @@ class Normaliser:
 
     def aggregates(self, nats: Float32Array) -> npt.NDArray[np.float64]:
         """One number per point and view: (batch, view, dimension) -> (batch, view)."""
-        return np.stack([aggregate(nats[:, v], view) for v, view in enumerate(self._views)], axis=1)
+        aggregates = np.empty(nats.shape[:2])
+        for view, alike in self._alike:
+            aggregates[:, alike] = aggregate(nats[:, alike], view)
+        return aggregates
 
     def learn(
         self,
@@ -169,16 +174,24 @@ class Normaliser:
 
 
 def aggregate(surprisal: Float32Array, view: View) -> npt.NDArray[np.float64]:
-    """One number per point from the surprisal of each dimension: (batch, dimension) -> (batch,).
+    """One number from the surprisal of each dimension, as this view does: (..., D) -> (...).
 
     Sums run over contiguous rows, and the largest are sorted before they are averaged, so that
     the result does not depend on the batch.
     """
     terms: Float32Array
     if view.aggregation == "top_mean":
-        top = min(view.top, surprisal.shape[1])
-        terms = np.sort(np.partition(surprisal, -top, axis=1)[:, -top:], axis=1) / np.float32(top)
+        top = min(view.top, surprisal.shape[-1])
+        terms = np.sort(np.partition(surprisal, -top)[..., -top:]) / np.float32(top)
     else:
         terms = np.sqrt(surprisal) if view.aggregation == "sum_sqrt" else surprisal
-    sums: npt.NDArray[np.float64] = np.ascontiguousarray(terms).sum(axis=1, dtype=np.float64)
+    sums: npt.NDArray[np.float64] = np.ascontiguousarray(terms).sum(axis=-1, dtype=np.float64)
     return sums
+
+
+def _alike(views: Sequence[View]) -> list[tuple[View, list[int]]]:
+    """Views that aggregate in the same way, with the first of them."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for number, view in enumerate(views):
+        groups.setdefault((view.aggregation, view.top), []).append(number)
+    return [(views[numbers[0]], numbers) for numbers in groups.values()]

@@ -90,19 +90,22 @@ class Lane:
 
     def advance(self, arrived: Arrived, ruling: Ruling) -> Advanced:
         """Fold all new points, one after the other per entity, side by side over entities."""
-        states = self.arena.states(arrived.held)
+        steps = list(lockstep(arrived.counts))
+        order = steps[0][1] if steps else np.zeros(0, np.int64)  # those with most points first
+        states = self.arena.states([arrived.held[member] for member in order.tolist()])
         index = self.entity_indices(arrived.entities)
         may_tell = (index > 0) | ruling.tells_calibrating[arrived.members]
         before = states["entity"]["incident"]
-        tells = may_tell | (before["is_open"] & before["is_public"])
+        tells = np.zeros(len(order), bool)
+        tells[order] = may_tell[order] | (before["is_open"] & before["is_public"])
         rows = np.zeros(len(arrived.values), self.row_dtype)
         messages: list[list[Message]] = [[] for _ in arrived.entities]
-        for time, members in lockstep(arrived.counts):
+        for time, members in steps:
             at = arrived.starts[members] + time
             points = Points(index[members], arrived.timestamps_ms[at], arrived.values[at])
             rules = ruling.rules(arrived.members[members], points.timestamps_ms)
             rules = replace(rules, is_public=may_tell[members])
-            states[members], verdicts = self.fold.step(states[members], points, rules=rules)
+            verdicts = self.fold.advance(states[: len(members)], points, rules=rules)
             packed = np.zeros(len(members), self.row_dtype)
             pack(packed, points, verdicts, fold=self.fold)
             rows[at] = packed
@@ -114,4 +117,4 @@ class Lane:
                 opened_ms = int(verdicts.incident["opened_ms"][position])
                 is_public = not arrived.is_quiet[at[position]]
                 messages[member].append(Message(opened_ms, alert, is_public))
-        return Advanced(states, rows, messages, tells)
+        return Advanced(states[np.argsort(order)], rows, messages, tells)
