@@ -1,6 +1,5 @@
 """Two ways to keep one more point of every entity in Redis, and the bytes that either takes."""
 
-import itertools
 import os
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -109,18 +108,14 @@ class Lists:
 
 def memory_of(redis: Redis) -> Memory:
     """Of what both ways have written."""
-    keys = [entity_keys(entity, SHARDS) for entity in ENTITIES]
-    headers, rings, snapshots = zip(*keys, strict=True)
+    keys = [key for entity in ENTITIES for key in entity_keys(entity, SHARDS)[:2]]
     lists = [f"list:{entity}".encode() for entity in ENTITIES]
-    strings: list[int] = [redis.strlen(key) for key in (*rings, *snapshots)]
-    fields = itertools.chain.from_iterable(
-        itertools.chain(*cast(dict[bytes, bytes], redis.hgetall(key)).items()) for key in headers
-    )
+    strings: list[int] = [redis.strlen(key) for key in keys]
     rows = (len(row) for key in lists for row in cast(list[bytes], redis.lrange(key, 0, -1)))
     count = len(ENTITIES)
     return Memory(
-        kept=_usage(redis, [*headers, *rings, *snapshots]) / count,
-        payload=(sum(strings) + sum(map(len, fields))) / count,
+        kept=_usage(redis, keys) / count,
+        payload=sum(strings) / count,
         list_kept=_usage(redis, lists) / count,
         list_payload=sum(rows) / count,
     )

@@ -1,11 +1,10 @@
 """The call: commits in the form that commit.lua reads."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
-from service.stream.commit import Commit, IncidentPart, Layout
+from service.stream.commit import MAX_LAYOUT_BYTES, Commit, IncidentPart, Layout
 from service.stream.keys import (
     alert_count_key,
     alert_stream_key,
@@ -18,8 +17,6 @@ from service.stream.keys import (
     silence_key,
 )
 
-_BLOBS: Final = 5  # of every commit; what only some have follows all of them
-
 
 def packed(
     commits: Sequence[Commit], shards: int, *, options: tuple[int, ...]
@@ -31,9 +28,12 @@ def packed(
     """
     call = _Call(commits, shards)
     plan = [call.planned(commit) for commit in commits]
-    forms = [(layout.row_bytes, layout.capacity, layout.text) for layout in call.layouts]
+    forms = [
+        (layout.row_bytes, layout.capacity, layout.text.ljust(MAX_LAYOUT_BYTES, "\0"))
+        for layout in call.layouts
+    ]
     numbers = msgspec.msgpack.encode((*options, forms, call.counters(), plan))
-    return call.keys, [numbers, *call.blobs, *call.waiting]
+    return call.keys, [numbers, *call.blobs, *call.rare]
 
 
 class _Call:
@@ -41,44 +41,30 @@ class _Call:
 
     def __init__(self, commits: Sequence[Commit], shards: int) -> None:
         self._shards = shards
-        self._waiting_from = 2 + _BLOBS * len(commits)
+        self._rare_from = 2 + len(commits)
         self._shard_keys: dict[int, int] = {}
         self._alert_keys: dict[int, int] = {}
         self._tallies: dict[tuple[int, int, str], int] = {}
         self.keys = [key for commit in commits for key in entity_keys(commit.entity, shards)]
+        self.blobs = [commit.new_token + commit.expected_token + commit.rows for commit in commits]
         self.layouts: dict[Layout, int] = {}
-        self.blobs: list[bytes] = []
-        self.waiting: list[bytes] = []
+        self.rare: list[bytes] = []
 
     def planned(self, commit: Commit) -> tuple[object, ...]:
-        """Numbers of a commit; its bytes are added to the blobs. An empty table costs Lua time."""
-        shard, keys = shard_of(commit.entity, self._shards), self.keys
-        if commit.alerts and shard not in self._alert_keys:
-            self._alert_keys[shard] = len(keys) + 1
-            keys += (alert_stream_key(shard), alert_count_key(shard))
+        """Numbers of a commit. An empty table costs Lua time."""
+        shard = shard_of(commit.entity, self._shards)
         if shard not in self._shard_keys:
-            self._shard_keys[shard] = len(keys) + 1
-            keys += (silence_key(shard), entity_index_key(shard))
-        self.blobs += (
-            commit.expected_token + commit.new_token,
-            commit.rows,
-            commit.snapshot or b"",
-            b"".join(commit.alerts),
-            b"".join(part.alert + part.state + part.rows for part in commit.incidents),
-        )
+            self._shard_keys[shard] = len(self.keys) + 1
+            self.keys += (silence_key(shard), entity_index_key(shard))
         return (
             commit.seq,
             commit.row_count,
             self.layouts.setdefault(commit.layout, len(self.layouts) + 1),
-            commit.snapshot is not None,
-            self._alert_keys[shard] if commit.alerts else 0,
-            [len(alert) for alert in commit.alerts] or False,
-            [self._record(commit, part, shard) for part in commit.incidents] or False,
             self._shard_keys[shard],
-            commit.silent_at_ms,
-            0 if commit.waiting is None else self._stated(commit.waiting),
             self._tally(commit, shard) if commit.scored else 0,
             commit.scored,
+            commit.silent_at_ms,
+            self._rare(commit, shard) if commit.is_rare else False,
         )
 
     def counters(self) -> list[tuple[int, str]]:
@@ -87,13 +73,31 @@ class _Call:
         self.keys += [scored_key(shard, day) for shard, day, _ in self._tallies]
         return [(first + number, model) for number, (_, _, model) in enumerate(self._tallies)]
 
+    def _rare(self, commit: Commit, shard: int) -> tuple[object, ...]:
+        """Where the bytes are that only some commits have, and what they are made of."""
+        if commit.alerts and shard not in self._alert_keys:
+            self._alert_keys[shard] = len(self.keys) + 1
+            self.keys += (alert_stream_key(shard), alert_count_key(shard))
+        parts = b"".join(part.alert + part.state + part.rows for part in commit.incidents)
+        return (
+            self._added(commit.snapshot),
+            self._added(commit.waiting),
+            self._added(b"".join(commit.alerts) or None),
+            self._added(parts or None),
+            self._alert_keys[shard] if commit.alerts else 0,
+            [len(alert) for alert in commit.alerts] or False,
+            [self._record(commit, part, shard) for part in commit.incidents] or False,
+        )
+
+    def _added(self, blob: bytes | None) -> int:
+        if blob is None:
+            return 0
+        self.rare.append(blob)
+        return self._rare_from + len(self.rare) - 1
+
     def _tally(self, commit: Commit, shard: int) -> int:
         tally = (shard, commit.day, commit.model)
         return self._tallies.setdefault(tally, len(self._tallies) + 1)
-
-    def _stated(self, waiting: bytes) -> int:
-        self.waiting.append(waiting)
-        return self._waiting_from + len(self.waiting) - 1
 
     def _record(self, commit: Commit, part: IncidentPart, shard: int) -> tuple[object, ...]:
         """Where the keys of an incident are, its name, and how long its parts are."""

@@ -1,49 +1,57 @@
 -- One atomic commit for many entities: everything is checked before the first write, because a
 -- script that fails half-way keeps what it has written.
 --
--- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts,
---          deadlines of silence and index of entities of each shard, record, rows and index of each
+-- KEYS     ring, snapshot, waiting points of each commit; then deadlines and index of entities of
+--          each shard, alert stream and count of shards with alerts, record, rows and index of each
 --          incident, and the tallies of each shard and day
 -- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds,
---          entities_kept, layouts, tallies, commits}: numbers, names and digests; a commit is {seq,
---          row_count, layout, has_snapshot, keys of alerts, lengths of alerts, incidents, keys of
---          its shard, silent_at_ms, argument of waiting points, tally, scored}, 0 or false: none
--- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts, incidents of each;
---          behind all of them the waiting points of those that state some
+--          entities_kept, layouts, tallies, commits}: numbers, names and digests. A commit is {seq,
+--          row_count, layout, keys of its shard, tally, scored, due_ms, rare}, `rare` is what only
+--          some have, or false: {argument of the snapshot, of waiting points, of alerts, of
+--          incidents, keys of alerts, lengths of alerts, incidents}; 0 or false: none
+-- ARGV[2]  and on: of each commit the new token, the expected one, and its rows; then what is rare
 -- Reply: one code per commit (service/stream/commit.py, Outcome), or GWINVALID and nothing written.
 --
--- Plain locals instead of a table per commit: the interpreter, not Redis, is what takes the time.
+-- The ring begins with its header (FRONT is what every commit changes of it), so that one read
+-- checks an entity and two writes change it. Plain locals instead of a table per commit: the
+-- interpreter, not Redis, is what takes the time.
 
 local OK, STALE, OUTDATED, FULL = 0, 1, 2, 3
-local call = redis.call
+local FRONT, HEADER, HEADER_BYTES = '<c16i8i8i8', '<c16i8i8i8i8i8i8c96', 160
+local call, sub, string_pack, string_unpack = redis.call, string.sub, struct.pack, struct.unpack
 local MAX_INCIDENT_BYTES = 1048576 -- of rows kept with an incident
 local MAX_LOOKED_AT = 20 -- entities of a full shard that may have expired
 local TALLY_TTL_SECONDS = 100 * 86400
 local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, entities_kept, layouts,
   tallies, commits = unpack(cmsgpack.unpack(ARGV[1]))
-local base, is_fresh, is_renewed = {}, {}, {} -- by commit, for those that will be written
+local time = call('TIME') -- one clock for all replicas
+local now_seconds, now_ms = tonumber(time[1]), time[1] * 1000 + math.floor(time[2] / 1000)
+local base, is_new, is_fresh, renewed = {}, {}, {}, {} -- by commit, for those that will be written
+local snapshot_seq, was_due, was_kept = {}, {}, {} -- the same: what the header said
 local indexed, expired = {}, {} -- by index of entities: how many it holds, and which are to go
 local is_expired, is_again = {}, {} -- by entity: it is to go; it expired, and comes back now
 
 -- Rows of a new entity or of a new layout start a ring of their own at slot 0 (`base` is the
 -- sequence number before its first row), so that a ring grows lazily whatever its numbers are.
-local function plan_fresh(i, stored_seq)
-  local seq, row_count, layout, has_snapshot = unpack(commits[i])
+local function plan_fresh(i, commit, stored_seq)
+  local seq, row_count = commit[1], commit[2]
   if seq < stored_seq or row_count < seq - stored_seq then
     return 'rows are missing before its last row'
   end
-  if not has_snapshot then return 'a new layout needs a snapshot' end
-  base[i], is_fresh[i], is_renewed[i] = seq - math.min(row_count, layouts[layout][2]), true, true
+  if not commit[8] or commit[8][1] == 0 then return 'a new layout needs a snapshot' end
+  base[i], is_fresh[i] = seq - math.min(row_count, layouts[commit[3]][2]), true
+  renewed[i], snapshot_seq[i], was_due[i] = now_seconds, seq, 1
 end
 
-local function plan_next(i, stored_seq, snapshot_seq, stored_base)
-  local seq, row_count, layout, has_snapshot = unpack(commits[i])
-  if seq - stored_seq ~= row_count then return 'its rows do not follow the stored ones' end
-  if not has_snapshot and seq - snapshot_seq > layouts[layout][2] then
+local function plan_next(i, commit, stored_seq, stored_base, stored_renewed, stored_snapshot_seq)
+  local seq, has_snapshot = commit[1], commit[8] and commit[8][1] > 0
+  if seq - stored_seq ~= commit[2] then return 'its rows do not follow the stored ones' end
+  if not has_snapshot and seq - stored_snapshot_seq > layouts[commit[3]][2] then
     return 'the ring no longer reaches back to the snapshot: a new one is needed'
   end
-  base[i], is_fresh[i] = stored_base, false
-  is_renewed[i] = has_snapshot or call('TTL', KEYS[3 * i - 2]) < ttl_seconds / 2
+  base[i], was_kept[i] = stored_base, stored_seq - stored_base
+  snapshot_seq[i] = has_snapshot and seq or stored_snapshot_seq
+  if has_snapshot or now_seconds - stored_renewed > ttl_seconds / 2 then renewed[i] = now_seconds end
 end
 
 -- Keys last renewed longest ago expire first. Nothing is written yet: what is to go goes at the end.
@@ -58,8 +66,8 @@ local function find_expired(key, prefix)
 end
 
 local function has_room(i)
-  local key = commits[i][8] + 1
-  local prefix, entity = string.match(KEYS[3 * i - 2], '^(gw:{%d+}:h:)(.*)$')
+  local key = commits[i][4] + 1
+  local prefix, entity = string.match(KEYS[3 * i - 2], '^(gw:{%d+}:e:)(.*)$')
   indexed[key] = indexed[key] or call('ZCARD', KEYS[key])
   if not is_expired[entity] and call('ZSCORE', KEYS[key], entity) then
     is_again[entity] = true
@@ -71,22 +79,24 @@ local function has_room(i)
   return true
 end
 
-local function decide(i)
-  local tokens = ARGV[5 * i - 3]
-  local header = call('HMGET', KEYS[3 * i - 2],
-    'token', 'seq', 'epoch', 'layout', 'snapshot_seq', 'base')
-  local token, problem = header[1] or '', nil
-  if token == string.sub(tokens, -16) then return OK end
-  if header[3] and tonumber(header[3]) > epoch then return OUTDATED end
-  if token ~= string.sub(tokens, 1, -17) then return STALE end
-  if token == '' and not has_room(i) then return FULL end
-  call('STRLEN', KEYS[3 * i - 1]) -- raises now, not half-way, if the key is not ours
-  if header[4] == layouts[commits[i][3]][3] then
-    problem = plan_next(i, tonumber(header[2]), tonumber(header[5]), tonumber(header[6]))
-  else
-    problem = plan_fresh(i, tonumber(header[2] or 0))
+local function decide(i, commit)
+  local header, blob, layout = call('GETRANGE', KEYS[3 * i - 2], 0, HEADER_BYTES - 1), ARGV[i + 1],
+    layouts[commit[3]]
+  local expected = sub(blob, 17, -1 - commit[2] * layout[1])
+  if #header < HEADER_BYTES then
+    if expected ~= '' then return STALE end
+    if not has_room(i) then return FULL end
+    is_new[i] = true
+    return OK, plan_fresh(i, commit, 0)
   end
-  return OK, problem
+  local token, seq, stored_epoch, due_ms, at_snapshot, stored_base, at_renewal, text =
+    string_unpack(HEADER, header)
+  if token == sub(blob, 1, 16) then return OK end
+  if stored_epoch > epoch then return OUTDATED end
+  if token ~= expected then return STALE end
+  if text ~= layout[3] then return OK, plan_fresh(i, commit, seq) end
+  was_due[i] = due_ms
+  return OK, plan_next(i, commit, seq, stored_base, at_renewal, at_snapshot)
 end
 
 -- The count outlives trimming; the stream wins if somebody lost the count.
@@ -96,49 +106,58 @@ local function last_alert(key)
   return math.max(last, newest and tonumber(string.match(newest[1], '^%d+')) or 0)
 end
 
-local function write_rows(i)
-  local seq, row_count, layout = unpack(commits[i])
-  local row_bytes, capacity = layouts[layout][1], layouts[layout][2]
-  local rows, ring_key = ARGV[5 * i - 2], KEYS[3 * i - 1]
-  if row_count > capacity then
-    rows, row_count = string.sub(rows, -capacity * row_bytes), capacity
-  end
-  if is_fresh[i] then return call('SET', ring_key, rows) end
-  local slot = (seq - row_count - base[i]) % capacity
-  local head = capacity - slot
-  if row_count <= head then return call('SETRANGE', ring_key, slot * row_bytes, rows) end
-  call('SETRANGE', ring_key, slot * row_bytes, string.sub(rows, 1, head * row_bytes))
-  call('SETRANGE', ring_key, 0, string.sub(rows, head * row_bytes + 1))
+local function header(i, commit)
+  return string_pack(HEADER, sub(ARGV[i + 1], 1, 16), commit[1], epoch, commit[7], snapshot_seq[i],
+    base[i], renewed[i], layouts[commit[3]][3])
 end
 
-local function write_state(i)
-  local header_key, ring_key, snapshot_key = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
-  local seq, _, layout, has_snapshot = unpack(commits[i])
-  local token = string.sub(ARGV[5 * i - 3], -16)
-  if has_snapshot then
-    call('SET', snapshot_key, ARGV[5 * i - 1])
-    call('HSET', header_key, 'token', token, 'seq', seq, 'epoch', epoch,
-      'layout', layouts[layout][3], 'snapshot_seq', seq, 'base', base[i])
+-- Strings that grow are given twice what they need: a ring that is full has stopped growing.
+local function write_ring(i, commit)
+  local key, blob, layout, row_count = KEYS[3 * i - 2], ARGV[i + 1], layouts[commit[3]], commit[2]
+  local row_bytes, capacity = layout[1], layout[2]
+  if row_count > capacity then row_count = capacity end
+  local rows = row_count > 0 and sub(blob, -row_count * row_bytes) or ''
+  if is_fresh[i] then return call('SET', key, header(i, commit) .. rows) end
+  if renewed[i] then
+    call('SETRANGE', key, 0, header(i, commit))
   else
-    call('HSET', header_key, 'token', token, 'seq', seq, 'epoch', epoch)
+    call('SETRANGE', key, 0, string_pack(FRONT, sub(blob, 1, 16), commit[1], epoch, commit[7]))
   end
-  if is_renewed[i] then
-    call('EXPIRE', header_key, ttl_seconds)
+  local slot = (commit[1] - row_count - base[i]) % capacity
+  local head = capacity - slot
+  if row_count <= head then
+    call('SETRANGE', key, HEADER_BYTES + slot * row_bytes, rows)
+  else
+    call('SETRANGE', key, HEADER_BYTES + slot * row_bytes, sub(rows, 1, head * row_bytes))
+    call('SETRANGE', key, HEADER_BYTES, sub(rows, head * row_bytes + 1))
+  end
+  if was_kept[i] < capacity and commit[1] - base[i] >= capacity then
+    call('SET', key, call('GETRANGE', key, 0, -1), 'KEEPTTL')
+  end
+end
+
+-- Waiting points live exactly as long as the entity.
+local function write_beside(i, rare)
+  local ring_key, snapshot_key, waiting_key = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  if rare and rare[1] > 0 then call('SET', snapshot_key, ARGV[rare[1]]) end
+  if rare and rare[2] > 0 and ARGV[rare[2]] ~= '' then
+    call('SET', waiting_key, ARGV[rare[2]], 'EX', ttl_seconds)
+  elseif is_new[i] or rare and rare[2] > 0 then
+    call('DEL', waiting_key)
+  end
+  if renewed[i] then
     call('EXPIRE', ring_key, ttl_seconds)
     call('EXPIRE', snapshot_key, ttl_seconds)
+    call('EXPIRE', waiting_key, ttl_seconds)
   end
 end
 
--- In the header, so that they live exactly as long as the entity.
-local function write_waiting(i)
-  local header_key, waiting = KEYS[3 * i - 2], ARGV[commits[i][10]]
-  if waiting == '' then return call('HDEL', header_key, 'waiting') end
-  call('HSET', header_key, 'waiting', waiting)
+local function entity_of(i)
+  return string.match(KEYS[3 * i - 2], '^gw:{%d+}:e:(.*)$')
 end
 
-local function write_alerts(i, last)
-  local key, lengths, alerts, start = commits[i][5], commits[i][6], ARGV[5 * i], 1
-  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
+local function write_alerts(i, rare, last)
+  local alerts, key, lengths, start, entity = ARGV[rare[3]], rare[5], rare[6], 1, entity_of(i)
   for _, length in ipairs(lengths) do
     last = last + 1
     call('XADD', KEYS[key], 'MAXLEN', '~', alerts_kept, string.format('%.0f-0', last),
@@ -159,14 +178,14 @@ end
 
 -- A record begins with the state before its first row. Rows of another layout, or beyond the bound,
 -- are not kept: what is kept can be replayed from its beginning.
-local function write_incidents(i)
-  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
-  local parts, start, layout = ARGV[5 * i + 1], 1, layouts[commits[i][3]][3]
+local function write_incidents(i, commit, rare)
+  local entity, parts, start = entity_of(i), ARGV[rare[4]], 1
+  local layout = string.match(layouts[commit[3]][3], '^%Z*')
   local function part(length)
     start = start + length
     return string.sub(parts, start - length, start - 1)
   end
-  for _, record in ipairs(commits[i][7]) do
+  for _, record in ipairs(rare[7]) do
     local at, name, opened_ms, alert_bytes, state_bytes, rows_bytes = unpack(record)
     local record_key, rows_key, index_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
     local alert, state, rows = part(alert_bytes), part(state_bytes), part(rows_bytes)
@@ -191,11 +210,10 @@ local function write_incidents(i)
   end
 end
 
-local function write_deadline(i)
-  local key, silent_at_ms = commits[i][8], commits[i][9]
-  local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
-  if silent_at_ms > 0 then return call('ZADD', KEYS[key], silent_at_ms, entity) end
-  call('ZREM', KEYS[key], entity)
+local function write_deadline(i, commit)
+  local key, due_ms = KEYS[commit[4]], commit[7]
+  if due_ms > 0 then return call('ZADD', key, due_ms, entity_of(i)) end
+  if was_due[i] > 0 then call('ZREM', key, entity_of(i)) end
 end
 
 -- Those to go first: one of them may be new again in this very call.
@@ -203,13 +221,8 @@ local function write_indexes()
   for key, names in pairs(expired) do
     if names[1] then call('ZREM', KEYS[key], unpack(names)) end
   end
-  local time = call('TIME') -- one clock for all replicas
-  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   for i, commit in ipairs(commits) do
-    if is_renewed[i] then
-      local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
-      call('ZADD', KEYS[commit[8] + 1], now_ms, entity)
-    end
+    if renewed[i] then call('ZADD', KEYS[commit[4] + 1], now_ms, entity_of(i)) end
   end
 end
 
@@ -225,22 +238,21 @@ end
 
 local outcomes, last, scored = {}, {}, {}
 for i, commit in ipairs(commits) do
-  local outcome, problem = decide(i)
+  local outcome, problem = decide(i, commit)
   if problem then return redis.error_reply('GWINVALID commit ' .. i .. ': ' .. problem) end
-  local key = commit[5]
-  if key > 0 and base[i] then last[key] = last[key] or last_alert(key) end
+  local key = base[i] and commit[8] and commit[8][5] or 0
+  if key > 0 then last[key] = last[key] or last_alert(key) end
   outcomes[i] = outcome
 end
 for i, commit in ipairs(commits) do
   if base[i] then
-    write_rows(i)
-    write_state(i)
-    if commit[5] > 0 then last[commit[5]] = write_alerts(i, last[commit[5]]) end
-    if commit[7] then write_incidents(i) end
-    write_deadline(i)
-    if commit[10] > 0 then write_waiting(i) end
-    local tally = commit[11]
-    if tally > 0 then scored[tally] = (scored[tally] or 0) + commit[12] end
+    local rare, tally = commit[8], commit[5]
+    write_ring(i, commit)
+    if rare or renewed[i] then write_beside(i, rare) end
+    if rare and rare[5] > 0 then last[rare[5]] = write_alerts(i, rare, last[rare[5]]) end
+    if rare and rare[7] then write_incidents(i, commit, rare) end
+    write_deadline(i, commit)
+    if tally > 0 then scored[tally] = (scored[tally] or 0) + commit[6] end
   end
 end
 write_indexes()

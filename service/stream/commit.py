@@ -9,6 +9,7 @@ from msgspec import Struct
 
 TOKEN_BYTES: Final = 16
 MAX_RING_BYTES: Final = 64 * 2**20
+MAX_LAYOUT_BYTES: Final = 96  # of its text, as the header of commit.lua has room
 POINTS_PER_SNAPSHOT: Final = 32
 
 
@@ -33,6 +34,8 @@ class Layout:
             or self.row_bytes * self.capacity > MAX_RING_BYTES
         ):
             raise ValueError(f"expected a ring of 1 to {MAX_RING_BYTES} bytes, came {self}")
+        if len(self.text.encode()) > MAX_LAYOUT_BYTES:
+            raise ValueError(f"expected a digest that fits a header, came {self}")
 
     @property
     def text(self) -> str:
@@ -75,6 +78,13 @@ class Commit(Struct, frozen=True):
     model: str = ""  # bundle name/version, for the tally
     scored: int = 0  # points it scored in these rows
     day: int = 0  # of the last of them, counted from 1970 in UTC
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether more comes with it than rows."""
+        return bool(
+            self.snapshot is not None or self.waiting is not None or self.alerts or self.incidents
+        )
 
     def __post_init__(self) -> None:
         if len(self.new_token) != TOKEN_BYTES or self.new_token == self.expected_token:

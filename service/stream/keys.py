@@ -18,10 +18,10 @@ def shard_of(entity: str, shards: int) -> int:
 
 
 def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes, bytes]:
-    """Header, ring and snapshot; the shard is the hash tag."""
+    """Ring, snapshot and waiting points; the shard is the hash tag."""
     name = entity.encode()
     tag = b"gw:{%d}:" % (zlib.crc32(name) % shards)
-    return tag + b"h:" + name, tag + b"r:" + name, tag + b"s:" + name
+    return tag + b"e:" + name, tag + b"s:" + name, tag + b"w:" + name
 
 
 def alert_stream_key(shard: int) -> bytes:

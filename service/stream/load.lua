@@ -1,9 +1,11 @@
 -- Reads many entities, each as one consistent whole.
 --
--- KEYS     header, ring, snapshot of each entity
+-- KEYS     ring, snapshot, waiting points of each entity
 -- ARGV[1]  how many of the last rows to add, beside those since the snapshot
 -- Reply per entity: nothing, or {token, seq, epoch, layout, snapshot_seq, snapshot, rows since the
--- snapshot, last rows, waiting points}.
+-- snapshot, last rows, waiting points}. The ring begins with its header, as commit.lua writes it.
+
+local HEADER, HEADER_BYTES = '<c16i8i8i8i8i8i8c96', 160
 
 local function last_rows(ring_key, wanted, header)
   local seq, base, row_bytes, capacity = header.seq, header.base, header.row_bytes, header.capacity
@@ -11,25 +13,29 @@ local function last_rows(ring_key, wanted, header)
   if count <= 0 then return '' end
   local slot = (seq - count - base) % capacity
   local head = math.min(count, capacity - slot)
-  local rows = redis.call('GETRANGE', ring_key, slot * row_bytes, (slot + head) * row_bytes - 1)
+  local first = HEADER_BYTES + slot * row_bytes
+  local rows = redis.call('GETRANGE', ring_key, first, first + head * row_bytes - 1)
   if head == count then return rows end
-  return rows .. redis.call('GETRANGE', ring_key, 0, (count - head) * row_bytes - 1)
+  local last = HEADER_BYTES + (count - head) * row_bytes - 1
+  return rows .. redis.call('GETRANGE', ring_key, HEADER_BYTES, last)
 end
 
-local function entity(header_key, ring_key, snapshot_key)
-  local field = redis.call('HMGET', header_key, 'token', 'seq', 'epoch', 'layout', 'snapshot_seq',
-    'base', 'waiting')
-  if not field[1] then return false end
-  local row_bytes, capacity = string.match(field[4], '^(%d+):(%d+):')
+local function entity(ring_key, snapshot_key, waiting_key)
+  local packed = redis.call('GETRANGE', ring_key, 0, HEADER_BYTES - 1)
+  if #packed < HEADER_BYTES then return false end
+  local token, seq, epoch, _, snapshot_seq, base, _, padded = struct.unpack(HEADER, packed)
+  local layout = string.match(padded, '^%Z*')
+  local row_bytes, capacity = string.match(layout, '^(%d+):(%d+):')
   local header = {
-    seq = tonumber(field[2]), base = tonumber(field[6]), row_bytes = tonumber(row_bytes),
-    capacity = tonumber(capacity),
+    seq = seq, base = base, row_bytes = tonumber(row_bytes), capacity = tonumber(capacity),
   }
-  field[9] = field[7] or ''
-  field[6] = redis.call('GET', snapshot_key) or ''
-  field[7] = last_rows(ring_key, header.seq - tonumber(field[5]), header)
-  field[8] = last_rows(ring_key, tonumber(ARGV[1]), header)
-  return field
+  return {
+    token, seq, epoch, layout, snapshot_seq,
+    redis.call('GET', snapshot_key) or '',
+    last_rows(ring_key, seq - snapshot_seq, header),
+    last_rows(ring_key, tonumber(ARGV[1]), header),
+    redis.call('GET', waiting_key) or '',
+  }
 end
 
 local found = {}

@@ -261,9 +261,9 @@ async def test_a_damaged_entity_starts_again_and_disturbs_nobody(
         await ingest.submit([next(points) for _ in range(40)])
         while (stored := store.load(["alpha"])[0]) is not None and not stored.rows:
             await ingest.submit([next(points)])
-    header, ring, snapshot = entity_keys("alpha", SHARDS)
+    ring, snapshot, _ = entity_keys("alpha", SHARDS)
     with Redis.from_url(redis_url) as client:
-        assert client.exists(header)
+        assert client.exists(ring)
         gone = {"snapshot": [snapshot], "ring": [ring], "both": [ring, snapshot]}[damage]
         client.delete(*gone)
     rest = list(points)[:20]
@@ -285,9 +285,9 @@ async def test_points_that_redis_lost_are_taken_again(
     async with Ingest(store, models) as ingest:
         first = await ingest.submit(points[:100])
         with Redis.from_url(redis_url) as client:
-            before = [client.dump(key) for key in keys]
+            before = {key: client.dump(key) for key in keys if client.exists(key)}
             lost = await ingest.submit(points[100:])
-            for key, value in zip(keys, before, strict=True):
+            for key, value in before.items():
                 client.restore(key, 0, value, replace=True)
         again = await ingest.submit(points[100:])
     assert again == lost

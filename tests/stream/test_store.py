@@ -4,12 +4,13 @@ import dataclasses
 import os
 import signal
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -32,6 +33,7 @@ from service.stream.store import Store, StoreOptions
 LAYOUT = Layout(row_bytes=4, capacity=8, digest="a1")
 OPTIONS = StoreOptions(shards=4, durability="everysec")
 SHARD = shard_of("pump", OPTIONS.shards)
+HEADER = struct.Struct("<16s6q96s")  # token, seq, epoch, due, snapshot_seq, base, renewed, layout
 
 
 def rows(first: int, last: int) -> bytes:
@@ -161,7 +163,7 @@ def test_a_new_layout_rewrites_the_ring_from_the_given_rows(store: Store, client
     assert found is not None
     assert (found[0].layout, found[0].snapshot, found[0].seq) == (wide, b"swapped", 12)
     assert found[1] == b"twelve"
-    assert client.strlen(entity_keys("pump", OPTIONS.shards)[1]) == 6
+    assert client.strlen(entity_keys("pump", OPTIONS.shards)[0]) == HEADER.size + 6
 
 
 def test_a_new_layout_may_bring_older_rows_along(store: Store) -> None:
@@ -176,14 +178,32 @@ def test_a_new_layout_may_bring_older_rows_along(store: Store) -> None:
 
 
 def test_the_ring_grows_lazily_and_never_beyond_its_capacity(store: Store, client: Redis) -> None:
-    ring_key = entity_keys("pump", OPTIONS.shards)[1]
+    ring_key = entity_keys("pump", OPTIONS.shards)[0]
     token, sizes = b"", []
     for seq in range(1, 13):
         step = replace(commit(seq, after=token), snapshot=b"s")
         store.commit([step])
         token = step.new_token
         sizes.append(client.strlen(ring_key))
-    assert sizes == [4 * min(seq, 8) for seq in range(1, 13)]
+    assert sizes == [HEADER.size + 4 * min(seq, 8) for seq in range(1, 13)]
+
+
+def test_a_full_ring_takes_no_more_memory_than_its_bytes(store: Store, client: Redis) -> None:
+    """Redis gives a string that grows twice what it needs."""
+    wide = Layout(row_bytes=264, capacity=228, digest="a1")
+    ring_key, token = entity_keys("pump", OPTIONS.shards)[0].decode(), b""
+    for seq in range(1, wide.capacity + 1):
+        step = replace(
+            commit(seq, after=token), layout=wide, rows=b"%264d" % seq, snapshot=b"s", seq=seq
+        )
+        assert store.commit([step]) == [Outcome.OK]
+        token = step.new_token
+    payload = client.strlen(ring_key)
+    assert payload == HEADER.size + 264 * 228
+    assert (client.memory_usage(ring_key) or 0) < 1.2 * payload
+    found = store.recent(["pump"], 300)[0]
+    assert found is not None
+    assert found[1] == b"".join(b"%264d" % seq for seq in range(1, wide.capacity + 1))
 
 
 def test_more_rows_than_the_ring_holds_keep_the_newest(store: Store) -> None:
@@ -215,7 +235,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(store: Store) -> N
 
 
 def test_a_key_of_a_wrong_type_stops_the_call_before_it_writes(store: Store, client: Redis) -> None:
-    client.lpush(entity_keys("pump", OPTIONS.shards)[1], "not ours")
+    client.lpush(entity_keys("pump", OPTIONS.shards)[0], "not ours")
     with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
         store.commit([commit(1, entity="fan"), commit(1)])
     assert store.load(["fan"]) == [None]
@@ -290,15 +310,27 @@ def test_the_alert_log_is_trimmed(redis_url: str, client: Redis) -> None:
 
 def test_entities_expire_and_configuration_does_not(store: Store, client: Redis) -> None:
     store.check()
-    first = commit(1)
+    first = replace(commit(1), waiting=b"waits")
     store.commit([first])
     keys = entity_keys("pump", OPTIONS.shards)
     assert all(0 < client.ttl(key) <= OPTIONS.ttl_seconds for key in keys)
-    for key in keys:
-        client.expire(key, 60)
-    store.commit([commit(2, after=first.new_token)])  # no snapshot, but the end is near
-    assert all(client.ttl(key) > 60 for key in keys)
+    second = commit(2, after=first.new_token)
+    store.commit([second])  # no snapshot, and the end is not near
+    make_old(client, keys, seconds=OPTIONS.ttl_seconds // 2 + 1)
+    store.commit([commit(3, after=second.new_token)])  # no snapshot, but the end is near
+    assert all(client.ttl(key) > OPTIONS.ttl_seconds // 2 for key in keys)
     assert client.ttl(EPOCH_KEY) == client.ttl("gw:shards") == -1
+
+
+def make_old(client: Redis, keys: Sequence[bytes], *, seconds: int) -> None:
+    """As if they had been renewed so long ago."""
+    ring_key = keys[0].decode()
+    *others, renewed, layout = HEADER.unpack(
+        cast(bytes, client.getrange(ring_key, 0, HEADER.size - 1))
+    )
+    client.setrange(ring_key, 0, HEADER.pack(*others, renewed - seconds, layout))
+    for key in keys:
+        client.expire(key, OPTIONS.ttl_seconds - seconds)
 
 
 @given(entity=st.text(st.characters(exclude_categories=["Cs"])), shards=st.integers(1, 64))
