@@ -27,8 +27,10 @@ class _Moved(NamedTuple):
 
     entity: str
     held: Held
-    state: np.void  # after them
-    rows: Rows
+    number: int  # its place among those of the batch
+    advanced: Advanced
+    span: slice  # its rows among those of the batch
+    packed: bytes  # these rows
     newest_ms: int  # of them
     scored: int  # of them
     is_eventful: bool  # one belongs to an incident
@@ -39,13 +41,26 @@ class _Moved(NamedTuple):
     lateness_ms: int
     policy: Policy
 
+    @property
+    def rows(self) -> Rows:
+        """Its new rows."""
+        return self.advanced.rows[self.span]
+
+    @property
+    def state(self) -> bytes:
+        """After them."""
+        state: bytes = self.advanced.states[self.number].tobytes()
+        return state
+
 
 def drafts(
     lane: Lane, arrived: Arrived, advanced: Advanced, *, ruling: Ruling, now_ms: int
 ) -> list[Commit]:
     """One change per entity with new points, with a new token each; `now_ms` is by our clock."""
     moved = _moved(lane, arrived, advanced, ruling)
-    return [_draft(lane, one, now_ms=now_ms) for one in moved]
+    tokens = _tokens(len(arrived.entities))
+    pairs = zip(moved, tokens, strict=True)
+    return [_draft(lane, one, token=token, now_ms=now_ms) for one, token in pairs]
 
 
 def drafts_of_waiting(lane: Lane, sifted: Sifted, *, ruling: Ruling, now_ms: int) -> list[Commit]:
@@ -100,12 +115,15 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
     is_scored = advanced.rows["status"] == Status.SCORED
     scored = np.add.reduceat(is_scored, starts, dtype=np.int64).tolist()
     is_eventful = np.logical_or.reduceat(advanced.rows["opened_ms"] > 0, starts).tolist()
+    packed, row_bytes = advanced.rows.tobytes(), lane.layout.row_bytes
     for number, entity in enumerate(arrived.entities):
         yield _Moved(
             entity=entity,
             held=arrived.held[number],
-            state=advanced.states[number],
-            rows=advanced.rows[starts[number] : ends[number]],
+            number=number,
+            advanced=advanced,
+            span=slice(starts[number], ends[number]),
+            packed=packed[starts[number] * row_bytes : ends[number] * row_bytes],
             newest_ms=newest_ms[number],
             scored=scored[number],
             is_eventful=is_eventful[number],
@@ -118,27 +136,33 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
         )
 
 
-def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
-    entity, held, new = moved.entity, moved.held, moved.rows
-    rows, seq = held.rows + new.tobytes(), held.seq + len(new)
+def _tokens(count: int) -> Iterator[bytes]:
+    """So many new ones, drawn at once."""
+    drawn = secrets.token_bytes(TOKEN_BYTES * count)
+    return (drawn[at : at + TOKEN_BYTES] for at in range(0, len(drawn), TOKEN_BYTES))
+
+
+def _draft(lane: Lane, moved: _Moved, *, token: bytes, now_ms: int) -> Commit:
+    entity, held, rows = moved.entity, moved.held, moved.held.rows + moved.packed
+    seq = held.seq + len(moved.packed) // lane.layout.row_bytes
     is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
     told = _incidents(lane, moved) if moved.tells and moved.is_eventful else ()
     alerts = tuple(message.content for message in moved.messages if message.is_public)
     if moved.was_silent:  # then that was told, whoever scored it
         again = heard_again(
-            entity, held.timestamp_ms, int(new["timestamp_ms"][0]), model=lane.reader.title
+            entity, held.timestamp_ms, int(moved.rows["timestamp_ms"][0]), model=lane.reader.title
         )
         told, alerts = (again, *told), (again.alert, *alerts)  # of a backfill too: it was told
     told, alerts = (*held.ended, *told), (*(part.alert for part in held.ended), *alerts)
     return Commit(
         entity=entity,
         expected_token=held.token,
-        new_token=secrets.token_bytes(TOKEN_BYTES),
+        new_token=token,
         seq=seq,
         rows=rows,
         row_count=len(rows) // lane.layout.row_bytes,
         layout=lane.layout,
-        snapshot=moved.state.tobytes() if is_due else None,
+        snapshot=moved.state if is_due else None,
         alerts=alerts,
         incidents=told,
         silent_at_ms=_due_ms(lane, moved, now_ms),

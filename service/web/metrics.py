@@ -65,14 +65,11 @@ class Metrics(Collector):
 
         Those of a backfill are counted, and not shown: nobody is alerted of them.
         """
-        now_seconds = time.monotonic()
-        for verdict in verdicts:
-            self._points[verdict.status] += 1
-            if verdict.status in REPEATED:
-                continue
-            self._count(verdict)
-            if not is_backfill:
-                self._show(verdict, now_seconds)
+        self._points.update([verdict.status for verdict in verdicts])
+        first = [verdict for verdict in verdicts if verdict.status not in REPEATED]
+        self._count(first)
+        if not is_backfill:
+            self._show(first)
 
     def count_told(self, verdicts: Sequence[Verdict], alerts: Sequence[bytes]) -> None:
         """Take into account what no request was answered: points that had waited, and alerts."""
@@ -81,21 +78,21 @@ class Metrics(Collector):
             alert = _ALERT.decode(content)
             self._alerts[alert.kind] += 1
             self.scoreboard.tell(alert, now_seconds)
+        self._released.update([verdict.status for verdict in verdicts])
+        self._count(verdicts)
+        self._show(verdicts)
+
+    def _count(self, verdicts: Sequence[Verdict]) -> None:
+        self._anomalies.update([one.model or "" for one in verdicts if one.is_anomaly])
         for verdict in verdicts:
-            self._released[verdict.status] += 1
-            self._count(verdict)
-            self._show(verdict, now_seconds)
+            if isinstance(verdict.missing, list) and verdict.score is not None:
+                self._missing[verdict.model or ""] += len(verdict.missing)
 
-    def _count(self, verdict: Verdict) -> None:
-        model = verdict.model or ""
-        if verdict.is_anomaly:
-            self._anomalies[model] += 1
-        if verdict.score is not None and isinstance(verdict.missing, list):
-            self._missing[model] += len(verdict.missing)
-
-    def _show(self, verdict: Verdict, now_seconds: float) -> None:
-        if verdict.score is not None or verdict.incident is not None:
-            self.scoreboard.note(verdict, now_seconds)
+    def _show(self, verdicts: Sequence[Verdict]) -> None:
+        now_seconds = time.monotonic()
+        for verdict in verdicts:
+            if verdict.score is not None or verdict.incident is not None:
+                self.scoreboard.note(verdict, now_seconds)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Time one stage of the path of a point; each stage belongs to one thread."""

@@ -62,21 +62,24 @@ class Scoreboard:
 
     def note(self, verdict: Verdict, now_seconds: float) -> None:
         """Take a verdict into account; an entity is known from its first score on."""
-        window = int(now_seconds / WINDOW_SECONDS)
+        window, score = int(now_seconds / WINDOW_SECONDS), verdict.score
         entry = self._entries.get(verdict.entity)
         if entry is None:
-            if verdict.score is None or not self._has_room(verdict.entity, now_seconds):
+            if score is None or not self._has_room(verdict.entity, now_seconds):
                 return
             entry = _Entry(verdict.model or "", now_seconds, window)
             self._entries[verdict.entity] = entry
         if window != entry.window:
             _turn(entry, window)
-        entry.score = max(entry.score, verdict.score or 0.0)
-        entry.severity = max(entry.severity, verdict.severity or 0.0)
+        if score is not None and score > entry.score:
+            entry.score = score
+        if verdict.severity is not None and verdict.severity > entry.severity:
+            entry.severity = verdict.severity
         entry.model, entry.seen_seconds = verdict.model or "", now_seconds
         if verdict.timestamp_ms > entry.newest_ms:  # a request may name its points in any order
             entry.newest_ms = verdict.timestamp_ms
-            entry.incident = incident_after(verdict, entry.incident, now_seconds)
+            if verdict.incident is not None or entry.incident is not None:
+                entry.incident = incident_after(verdict, entry.incident, now_seconds)
 
     def tell(self, alert: Alert, now_seconds: float) -> None:
         """Take an alert into account: some incidents end, or are known to be one, by it alone."""
