@@ -19,8 +19,7 @@ install: $(VENV)/.service              ## the service alone, without torch
 demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
 	@$(BIN)/gaugewatch demo $(ARGS)
 test: $(VENV)/.everything system-packages check  ## everything that is checked
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term
 test-fast: $(VENV)/.everything         ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
 chaos: $(VENV)/.everything system-packages  ## faults at full length: kills, outages, restarts, overload; 15 minutes

@@ -23,7 +23,8 @@ from tests.system.processes import RedisServer, Service, until
 from tests.system.replays import SERIES, interleaved
 
 DASHBOARD: Final = DEPLOY / "grafana" / "dashboards" / "gaugewatch.json"
-VARIABLES: Final = {"$__rate_interval": "10s", "$entity": ENTITIES[0]}
+# As long as these tests may take, so that the replay is still in it at the last one.
+VARIABLES: Final = {"$__rate_interval": "10m", "$entity": ENTITIES[0]}
 OURS: Final = re.compile(r"\b(?:gaugewatch|process|entity(?:_cause)?:gaugewatch)_[\w:]+|\bup\b")
 EMPTY_WHEN_WELL: Final = "absent("
 
