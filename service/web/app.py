@@ -10,6 +10,7 @@ from importlib.metadata import version
 import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
@@ -34,7 +35,8 @@ from service.web.parts import (
     recorder_of,
     store_of,
 )
-from service.web.problems import HANDLERS
+from service.web.points import PATH as HOT_PATH, PostPoints
+from service.web.problems import HANDLERS, Answering
 from service.web.readiness import Readiness
 from service.web.routes import add_routes
 from service.web.services import Services
@@ -45,10 +47,23 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 START_SECONDS = 5.0  # that Redis may take to answer at the start
 
 
+class Application(FastAPI):
+    """FastAPI, with the hot route in front of its machinery."""
+
+    hot: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == HOT_PATH and scope["method"] == "POST":
+            scope["app"] = self
+            await self.hot(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service as an ASGI application. Raises SettingInvalid."""
     chosen = settings or read_settings()
-    app = FastAPI(
+    app = Application(
         title="Gaugewatch",
         version=version("gaugewatch"),
         docs_url=None,  # their pages load scripts from a CDN
@@ -63,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
     )
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.hot = RequestTimes(CutOff(Gate(Answering(PostPoints()), chosen)))
     add_routes(app)
     return app
 

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -88,14 +89,13 @@ class Gate:
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> GaugewatchError | None:
-        headers = Headers(scope=scope)
-        if not self._digests and not _is_at_home(headers):
+        if not self._digests and not _is_at_home(scope):
             return HostRefused("expected a Host of the loopback, because there are no keys")
-        if scope["type"] == "websocket" and not self._is_known_origin(headers):
+        if scope["type"] == "websocket" and not self._is_known_origin(Headers(scope=scope)):
             return OriginRefused("expected an origin of ours or one that is allowed")
         if not self._digests or ACCESS.get(scope["path"]) is Access.OPEN:
             return None
-        if not self._is_key(_offered_key(scope, headers)):
+        if not self._is_key(_offered_key(scope, Headers(scope=scope))):
             return NotAuthorised("expected a bearer key that is known here")
         return None
 
@@ -115,9 +115,14 @@ class Gate:
         return any(matches)
 
 
-def _is_at_home(headers: Headers) -> bool:
-    hosts = headers.getlist("host")
-    found = HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+def _is_at_home(scope: Scope) -> bool:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return len(hosts) == 1 and _is_name_of_home(hosts[0])
+
+
+@lru_cache(maxsize=64)
+def _is_name_of_home(host: bytes) -> bool:
+    found = HOST.fullmatch(host.decode("latin-1").lower())
     return found is not None and is_loopback(found["v6"] or found["name"])
 
 

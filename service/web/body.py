@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -27,8 +26,9 @@ class Bodies:
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body. Raises BodyTooLarge, UnsupportedEncoding, Overloaded, or a 408."""
-        headers = Headers(scope=scope)
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        encodings = [value for name, value in headers if name == b"content-encoding"]
+        if any(encoding.lower() != b"identity" for encoding in encodings):
             raise UnsupportedEncoding("expected a body without content encoding, came an encoded")
         try:
             async with asyncio.timeout(self._settings.receive_seconds):
@@ -78,8 +78,9 @@ async def _next_chunk(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _announced_bytes(headers: Headers) -> int:
-    announced = headers.get("content-length", "0")
-    if not (announced.isascii() and announced.isdigit() and len(announced) < 19):
+def _announced_bytes(headers: list[tuple[bytes, bytes]]) -> int:
+    lengths = [value for name, value in headers if name == b"content-length"]
+    announced = lengths[0] if lengths else b"0"
+    if not (announced.isdigit() and len(announced) < 19):
         raise BadBody("expected a Content-Length of digits")
     return int(announced)

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, GaugewatchError
 
@@ -63,13 +64,30 @@ async def answer_bad_request(_request: Request, error: Exception) -> Response:
 async def answer_http_error(_request: Request, error: Exception) -> Response:
     """Handler of what routing refuses: unknown paths, wrong methods."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _response(_body(error.status_code, code, error.detail), error.headers)
+    return _of_http(error)
 
 
 async def answer_unexpected(_request: Request, _error: Exception) -> Response:
     """Handler of everything else; the server logs the traceback."""
     return _response(_body(500, GaugewatchError.code, INTERNAL))
+
+
+class Answering:
+    """Middleware that answers every error, where no framework does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except GaugewatchError as error:
+            await problem(error)(scope, receive, send)
+        except HTTPException as error:
+            await _of_http(error)(scope, receive, send)
+        except Exception:
+            await _response(_body(500, GaugewatchError.code, INTERNAL))(scope, receive, send)
+            raise  # the server logs the traceback
 
 
 HANDLERS: Final[dict[int | type[Exception], Handler]] = {
@@ -78,6 +96,11 @@ HANDLERS: Final[dict[int | type[Exception], Handler]] = {
     HTTPException: answer_http_error,
     Exception: answer_unexpected,
 }
+
+
+def _of_http(error: HTTPException) -> Response:
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return _response(_body(error.status_code, code, error.detail), error.headers)
 
 
 def _body(
