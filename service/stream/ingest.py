@@ -16,12 +16,13 @@ from service.stream.caretaker import Caretaker, Ticked
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
-from service.stream.path import Attempted, Batch, PointPath, Stage, wall_clock_ms
+from service.stream.path import Attempted, Batch, PointPath, wall_clock_ms
 from service.stream.posted import Posted
 from service.stream.recorder import Recorder
 from service.stream.requests import Requests, misfits, quiet_positions, spans
 from service.stream.serving import Serving
 from service.stream.sift import grouped, in_order
+from service.stream.stage import OnStage
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.view import Viewer
 
@@ -47,7 +48,7 @@ class Limits:
 class Listeners:
     """Who hears of what happens here."""
 
-    on_stage: Stage | None = None  # a stage of the path, and its seconds; on any thread
+    on_stage: OnStage | None = None  # a stage of the path, and its seconds; on any thread
     on_told: OnTold | None = None  # verdicts that no request got, and alerts; on the event loop
     recorder: Recorder | None = None
 

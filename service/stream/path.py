@@ -1,8 +1,7 @@
 """The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,10 +23,9 @@ from service.stream.rows import Rows
 from service.stream.ruling import ruling_of
 from service.stream.serving import Serving
 from service.stream.sift import Sifted, sift
+from service.stream.stage import OnStage, Stage
 from service.stream.store import Store
 from service.stream.view import log_of
-
-Stage = Callable[[str, float], None]
 
 
 def wall_clock_ms() -> int:
@@ -69,7 +67,7 @@ class PointPath:
         models: Models,
         lanes: Lanes,
         *,
-        on_stage: Stage | None,
+        on_stage: OnStage | None,
         clock_ms: Callable[[], int],
     ) -> None:
         self._store, self._models, self._lanes = store, models, lanes
@@ -142,14 +140,9 @@ class PointPath:
             if entity not in refused
         }
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            if self._on_stage is not None:
-                self._on_stage(name, time.perf_counter() - start)
+    def stage(self, name: str) -> Stage:
+        """Times what runs inside."""
+        return Stage(name, self._on_stage)
 
 
 def written_alerts(commits: Sequence[Commit], outcomes: Sequence[Outcome]) -> list[bytes]:

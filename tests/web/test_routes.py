@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
+from service.errors import BadInput
 from service.settings import Settings
 from service.stream.embedded import EmbeddedValkey
 from service.stream.keys import alert_count_key, alert_stream_key
 from service.web.app import create_app
+from service.web.problems import Answering
 from service.web.readiness import FRESH_SECONDS
 from tests.builders import DIMENSIONS, NEED
 from tests.web.hostile import body
@@ -172,6 +176,27 @@ def test_an_unexpected_error_says_nothing_of_us(settings: Settings) -> None:
     client = TestClient(app, base_url=HOME, raise_server_exceptions=False)
     answer = client.get("/fails")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ZeroDivisionError("a secret of ours"), 500, "internal"),
+        (BadInput("expected something else"), 422, "bad_input"),
+        (HTTPException(408, "too slow"), 408, "request_timeout"),
+    ],
+)
+def test_in_front_of_the_framework_errors_are_answered_alike(
+    error: Exception, status: int, code: str
+) -> None:
+    async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    client = TestClient(Answering(fails), raise_server_exceptions=False)
+    answer = client.post("/v1/points")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
 
