@@ -51,7 +51,7 @@ def gaugewatch(bundle: Bundle, durability: Durability, folder: Path) -> Iterator
     with _store(folder, durability) as (url, store_pid):
         words += ["--redis-url", url]
         with _process(words, folder / "service.log", environment) as (port, pid, seconds):
-            face = Face(port, "/v1/points", (b'{"points":[', b"]}"))
+            face = Face(port, "/v1/points", (b'{"points":[', b"]}"), takes_packed=True)
             yield Running("gaugewatch", face, Plant(bundle), pid, store_pid, seconds)
 
 
