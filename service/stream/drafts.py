@@ -87,7 +87,7 @@ def draft_without_rows(
         alerts=tuple(part.alert for part in (*held.ended, *told)),
         incidents=(*held.ended, *told),
         silent_at_ms=due_ms,
-        waiting=b"" if held.drops_waiting else None,
+        waiting=b"" if held.dropped else None,
     )
 
 
@@ -142,7 +142,7 @@ def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
         alerts=alerts,
         incidents=told,
         silent_at_ms=_due_ms(lane, moved, now_ms),
-        waiting=b"" if moved.waiting is None and held.drops_waiting else moved.waiting,
+        waiting=b"" if moved.waiting is None and held.dropped else moved.waiting,
         model=lane.reader.title,
         scored=moved.scored,
         day=moved.newest_ms // DAY_MS,

@@ -114,6 +114,11 @@ class Ingest:
         """Points waiting to be scored, or being scored."""
         return self._batcher.queued_points
 
+    @property
+    def dropped_points(self) -> dict[str, int]:
+        """Points that were held and will never be scored, by why."""
+        return dict(self._path.dropped_points)
+
     async def submit(self, points: Sequence[Point], *, is_backfill: bool = False) -> list[Verdict]:
         """One verdict per point, in order. Nobody is alerted of a backfill.
 

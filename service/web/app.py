@@ -120,6 +120,8 @@ async def _shown(services: Services, stack: AsyncExitStack) -> None:
     metrics, ingest = services.metrics, services.ingest
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
+    text = "Points that were held and will never be scored"
+    metrics.watch_counts("dropped_points", text, "reason", lambda: ingest.dropped_points)
     metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
     observed = observed_of(services.promise, services.models, services.desk)
     metrics.watch_families(observed.families)
