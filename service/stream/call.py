@@ -9,13 +9,13 @@ from service.stream.commit import Commit, IncidentPart, Layout
 from service.stream.keys import (
     alert_count_key,
     alert_stream_key,
+    deadline_key,
     entity_index_key,
     entity_keys,
     incident_index_key,
     incident_keys,
     scored_key,
     shard_of,
-    silence_key,
 )
 
 _BLOBS: Final = 5  # of every commit; what only some have follows all of them
@@ -58,7 +58,7 @@ class _Call:
             keys += (alert_stream_key(shard), alert_count_key(shard))
         if shard not in self._shard_keys:
             self._shard_keys[shard] = len(keys) + 1
-            keys += (silence_key(shard), entity_index_key(shard))
+            keys += (deadline_key(shard), entity_index_key(shard))
         self.blobs += (
             commit.expected_token + commit.new_token,
             commit.rows,
@@ -75,7 +75,7 @@ class _Call:
             [len(alert) for alert in commit.alerts] or False,
             [self._record(commit, part, shard) for part in commit.incidents] or False,
             self._shard_keys[shard],
-            commit.silent_at_ms,
+            commit.due_ms,
             0 if commit.waiting is None else self._stated(commit.waiting),
             self._tally(commit, shard) if commit.scored else 0,
             commit.scored,

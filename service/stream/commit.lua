@@ -2,12 +2,12 @@
 -- script that fails half-way keeps what it has written.
 --
 -- KEYS     header, ring, snapshot of each commit; then alert stream and count of shards with alerts,
---          deadlines of silence and index of entities of each shard, record, rows and index of each
+--          deadlines and index of entities of each shard, record, rows and index of each
 --          incident, and the tallies of each shard and day
 -- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds,
 --          entities_kept, layouts, tallies, commits}: numbers, names and digests; a commit is {seq,
 --          row_count, layout, has_snapshot, keys of alerts, lengths of alerts, incidents, keys of
---          its shard, silent_at_ms, argument of waiting points, tally, scored}, 0 or false: none
+--          its shard, due_ms, argument of waiting points, tally, scored}, 0 or false: none
 -- ARGV[2]  and on: tokens (expected, then the new one), rows, snapshot, alerts, incidents of each;
 --          behind all of them the waiting points of those that state some
 -- Reply: one code per commit (service/stream/commit.py, Outcome), or GWINVALID and nothing written.
@@ -192,9 +192,9 @@ local function write_incidents(i)
 end
 
 local function write_deadline(i)
-  local key, silent_at_ms = commits[i][8], commits[i][9]
+  local key, due_ms = commits[i][8], commits[i][9]
   local entity = string.match(KEYS[3 * i - 2], '^gw:{%d+}:h:(.*)$')
-  if silent_at_ms > 0 then return call('ZADD', KEYS[key], silent_at_ms, entity) end
+  if due_ms > 0 then return call('ZADD', KEYS[key], due_ms, entity) end
   call('ZREM', KEYS[key], entity)
 end
 

@@ -86,7 +86,7 @@ def draft_without_rows(
         snapshot=snapshot,
         alerts=tuple(part.alert for part in (*held.ended, *told)),
         incidents=(*held.ended, *told),
-        silent_at_ms=due_ms,
+        due_ms=due_ms,
         waiting=b"" if held.dropped else None,
     )
 
@@ -141,7 +141,7 @@ def _draft(lane: Lane, moved: _Moved, *, now_ms: int) -> Commit:
         snapshot=moved.state.tobytes() if is_due else None,
         alerts=alerts,
         incidents=told,
-        silent_at_ms=_due_ms(lane, moved, now_ms),
+        due_ms=_due_ms(lane, moved, now_ms),
         waiting=b"" if moved.waiting is None and held.dropped else moved.waiting,
         model=lane.reader.title,
         scored=moved.scored,

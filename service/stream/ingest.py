@@ -178,7 +178,7 @@ class Ingest:
             except StoreUnavailable:
                 continue  # what is due stays due
             except Exception:
-                log.exception("silence cannot be told")
+                log.exception("deadlines cannot be looked at")
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""

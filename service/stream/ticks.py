@@ -13,7 +13,7 @@ from service.scoring.fold import States
 from service.stream.arena import Held
 from service.stream.commit import Commit
 from service.stream.drafts import draft_without_rows
-from service.stream.keys import shard_of, silence_key
+from service.stream.keys import deadline_key, shard_of
 from service.stream.lane import Lane
 from service.stream.silence import abandoned, accepted, fallen_silent, silence_abandoned
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
@@ -29,7 +29,7 @@ def due_entities(store: Store, now_ms: int) -> list[str]:
     def read(redis: Redis, shards: Sequence[int]) -> list[list[bytes]]:
         pipeline = redis.pipeline(transaction=False)
         for shard in shards:
-            key = silence_key(shard)
+            key = deadline_key(shard)
             pipeline.zrangebyscore(key, 1, now_ms, start=0, num=MAX_DUE_PER_SHARD)
         return list(pipeline.execute())
 
@@ -44,7 +44,7 @@ def forget_deadlines(store: Store, entities: Sequence[str]) -> None:
     def remove(redis: Redis, some: Sequence[str]) -> list[int]:
         pipeline = redis.pipeline(transaction=False)
         for entity in some:
-            pipeline.zrem(silence_key(shard_of(entity, shards)), entity)
+            pipeline.zrem(deadline_key(shard_of(entity, shards)), entity)
         return list(pipeline.execute())
 
     store.shards.ask_each(entities, str, remove)
@@ -57,7 +57,7 @@ def postpone(store: Store, entities: Sequence[str], until_ms: int) -> None:
     def add(redis: Redis, some: Sequence[str]) -> list[int]:
         pipeline = redis.pipeline(transaction=False)
         for entity in some:
-            pipeline.zadd(silence_key(shard_of(entity, shards)), {entity: until_ms}, xx=True)
+            pipeline.zadd(deadline_key(shard_of(entity, shards)), {entity: until_ms}, xx=True)
         return list(pipeline.execute())
 
     store.shards.ask_each(entities, str, add)

@@ -15,7 +15,7 @@ from redis import Redis
 from service.stream.incident_messages import Wanted
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Limits
-from service.stream.keys import alert_stream_key, silence_key
+from service.stream.keys import alert_stream_key, deadline_key
 from service.stream.messages import Alert, Point
 from service.stream.models import Models
 from service.stream.policy import Maintenance, Policies, Policy
@@ -63,9 +63,9 @@ def alerts_in(client: Redis) -> list[Alert]:
 def wait_over(client: Redis) -> None:
     """Make every deadline pass."""
     for shard in range(SHARDS):
-        waiting: Any = client.zrange(silence_key(shard), 0, -1)
+        waiting: Any = client.zrange(deadline_key(shard), 0, -1)
         if waiting:
-            client.zadd(silence_key(shard), dict.fromkeys(waiting, 1))
+            client.zadd(deadline_key(shard), dict.fromkeys(waiting, 1))
 
 
 async def test_silence_is_told_once_and_ends_with_the_next_point(
@@ -173,7 +173,7 @@ async def test_nobody_waits_for_the_unknown_the_expired_or_by_default(
     async with Ingest(store, models, limits=never) as off:
         await off.submit(points_like("beta", 20))
     assert alerts_in(client) == []
-    assert [client.zcard(silence_key(shard)) for shard in range(SHARDS)] == [0, 0]
+    assert [client.zcard(deadline_key(shard)) for shard in range(SHARDS)] == [0, 0]
 
 
 async def test_silence_in_maintenance_is_told_when_that_is_over(
