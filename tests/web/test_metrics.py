@@ -1,15 +1,14 @@
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from service.web.app import create_app
 from service.web.auth import ACCESS
 from service.web.entity_gauges import entity_gauges
+from tests.programs import program
 from tests.web.hostile import body
 from tests.web.serving import HOME, settings_for
 from tests.web.test_points import JSON, rows
@@ -216,9 +215,7 @@ def test_names_that_need_escapes_do_not_break_the_page(bundle_folder: Path, tmp_
 
 
 def test_promtool_has_nothing_to_say(client: TestClient) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("NOT CHECKED BY PROMTOOL: it is not on the PATH (apt install prometheus)")
+    promtool = program("promtool")
     client.post("/v1/points", json={"points": rows("linted", 8)})
     page = client.get("/metrics")
     assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
