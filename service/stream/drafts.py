@@ -114,7 +114,7 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
             was_silent=was_silent[number],
             waiting=arrived.waiting[number],
             lateness_ms=lateness_ms[number],
-            policy=ruling.policies[members[number]],
+            policy=ruling.policy(members[number]),
         )
 
 
