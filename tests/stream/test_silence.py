@@ -191,3 +191,24 @@ async def test_silence_in_maintenance_is_told_when_that_is_over(
         clock.now_ms = over_ms
         assert await ingest.tick() == 1
     assert [alert.reason for alert in alerts_in(client)] == ["no_data"]
+
+
+@pytest.mark.parametrize("is_closed_by_the_clock", [True, False])
+async def test_the_clock_says_whether_silence_is_in_maintenance(
+    store: Store, bundle_folder: Path, client: Redis, *, is_closed_by_the_clock: bool
+) -> None:
+    """The points are of last week: without points only the clock goes on, and a window ends."""
+    clock = Clock()
+    points = points_like("alpha", 30)
+    clock.now_ms = points[-1].timestamp_ms + 7 * 86_400_000
+    start_ms = clock.now_ms if is_closed_by_the_clock else points[0].timestamp_ms
+    hours = Policy(maintenance=(Maintenance(start_ms, start_ms + 3_600_000),))
+    models = with_policies(bundle_folder, Policies(default=hours))
+    async with Ingest(store, models, limits=WAITING, clock_ms=clock) as ingest:
+        await ingest.submit(points)
+        clock.now_ms += 600_000
+        assert await ingest.tick() == (0 if is_closed_by_the_clock else 1)
+        clock.now_ms += 3_600_000
+        await ingest.tick()
+    (told,) = alerts_in(client)
+    assert (told.reason, told.timestamp_ms) == ("no_data", points[-1].timestamp_ms + 600_000)
