@@ -41,6 +41,7 @@ class _Told(NamedTuple):
     status: int
     is_anomaly: bool
     transition: int
+    is_public: bool
 
 
 class Blamed(NamedTuple):
@@ -119,6 +120,7 @@ class Reader:
     ) -> Verdict:
         is_warming = told.status == Status.WARMING
         surprisal = _number(told.surprisal)
+        is_told = bool(told.opened_ms and told.is_public)
         return Verdict(
             entity=entity,
             timestamp_ms=told.timestamp_ms,
@@ -128,9 +130,9 @@ class Reader:
             is_anomaly=told.is_anomaly,
             p_value=None if surprisal is None else p_value(surprisal),
             contributions=causes,
-            incident=incident_id(entity, told.opened_ms) if told.opened_ms else None,
+            incident=incident_id(entity, told.opened_ms) if is_told else None,
             model=self._scored_by(told.version.decode()),
-            transition=ALERT_KINDS.get(told.transition, UNSET),
+            transition=ALERT_KINDS.get(told.transition, UNSET) if is_told else UNSET,
             have=told.have if is_warming else UNSET,
             need=self._need if is_warming else UNSET,
             missing=missing or UNSET,

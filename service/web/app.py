@@ -93,7 +93,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     listeners = Listeners(metrics.observe_stage, metrics.count_told, recorder)
     ingest = Ingest(store, models, limits=limits_of(settings), listeners=listeners)
     await stack.enter_async_context(ingest)
-    feed = await stack.enter_async_context(feed_of(url, settings))
+    feed = await stack.enter_async_context(feed_of(url, settings, metrics))
     kept = store_of(url, settings, stack)  # for the desk
     desk = Desk("incidents")
     stack.callback(desk.close)  # before the store it reads

@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Final
 
+from msgspec import MsgspecError
 from msgspec.json import Decoder
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -78,13 +79,16 @@ class Metrics(Collector):
         """Take into account what no request was answered: points that had waited, and alerts."""
         now_seconds = time.monotonic()
         for content in alerts:
-            alert = _ALERT.decode(content)
-            self._alerts[alert.kind] += 1
-            self.scoreboard.tell(alert, now_seconds)
+            self._alerts[_ALERT.decode(content).kind] += 1
         for verdict in verdicts:
             self._released[verdict.status] += 1
             self._count(verdict)
             self._show(verdict, now_seconds)
+
+    def hear(self, content: bytes) -> None:
+        """Take an alert of the log into account, whichever replica wrote it."""
+        with suppress(MsgspecError):  # somebody else put something there
+            self.scoreboard.tell(_ALERT.decode(content), time.monotonic())
 
     def _count(self, verdict: Verdict) -> None:
         model = verdict.model or ""

@@ -143,6 +143,9 @@ async def test_an_entity_without_calibration_alerts_if_its_policy_says_so(
         verdicts, told = await run(store, bundle_folder, Policies(default=policy), points)
         assert verdicts[-1].status == "calibrating"
         assert bool(told.alerts) is bool(policy.alert_while_calibrating)
+        named = {verdict.incident for verdict in verdicts} - {None}
+        assert named == {alert.incident for alert in told.alerts}
+        assert len(opened(verdicts)) == len(named)
 
 
 async def test_an_incident_under_a_policy_is_replayed_bit_for_bit(
