@@ -4,10 +4,16 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
 
 PIP_SECONDS = 600
+
+
+Found = TypeVar("Found")
 
 
 class NoEnvironment(Exception):
@@ -28,6 +34,27 @@ def environment(*packages: str, python: Path | None = None) -> Iterator[Path]:
         _run([sys.executable, "-m", "venv", folder])
         _run([str(made), "-m", "pip", "install", "--quiet", *packages])
         yield made
+
+
+def beside_peers(
+    measure: Callable[[Path | None], Found],
+    packages: Sequence[str],
+    *,
+    python: Path | None,
+    downloads: bool,
+) -> tuple[Found, str]:
+    """What `measure` finds with the Python of the peers, or with None; and why without, "": with.
+
+    `python` has the packages already, if it is given; otherwise they are downloaded, or missing.
+    """
+    try:
+        if python is None and not downloads:
+            raise NoEnvironment("--quick downloads nothing")
+        with environment(*packages, python=python) as peers:
+            return measure(peers), ""
+    except NoEnvironment as problem:
+        Console(stderr=True).print(f"WITHOUT {', '.join(packages)}: {problem}", style="bold red")
+        return measure(None), str(problem)
 
 
 def _run(words: list[str]) -> None:

@@ -13,15 +13,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated
 
 import typer
 from msgspec import Struct
-from rich.console import Console
 
-from benchmarks.environments import NoEnvironment, environment
+from benchmarks.environments import beside_peers
 from benchmarks.load import Face, Load, Plant, run, warm
 from benchmarks.machine import Machine, machine
 from benchmarks.rounds import SERVICES, WARM_STEPS
@@ -86,16 +86,9 @@ def main(
 ) -> None:
     """Measure single points over HTTP."""
     rounds, seconds = (1, 0.3) if quick else (rounds, seconds)
-    facts, bundle, skipped = machine(), chosen_bundle(bundles), ""
-    try:
-        if quick and python is None:
-            raise NoEnvironment("--quick downloads nothing")
-        with environment(*PACKAGES, python=python) as peers:
-            found = _measured(bundle, peers, rounds=rounds, seconds=seconds)
-    except NoEnvironment as problem:
-        skipped = str(problem)
-        Console(stderr=True).print(f"NO MLSERVER: {skipped}", style="bold red")
-        found = _measured(bundle, None, rounds=rounds, seconds=seconds)
+    facts, bundle = machine(), chosen_bundle(bundles)
+    measure = partial(_measured, bundle, rounds=rounds, seconds=seconds)
+    found, skipped = beside_peers(measure, PACKAGES, python=python, downloads=not quick)
     result = Result(facts, bundle.title, skipped, found)
     keep(output, result)
     show(output, list(sheets(result)), machine=facts.line)

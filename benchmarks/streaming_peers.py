@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -20,9 +21,8 @@ from typing import Annotated
 import numpy as np
 import typer
 from msgspec import Struct
-from rich.console import Console
 
-from benchmarks.environments import NoEnvironment, environment
+from benchmarks.environments import NoEnvironment, beside_peers
 from benchmarks.fleets import FIRST_MS, PERIOD_MS, values_of
 from benchmarks.machine import Machine, machine
 from benchmarks.peer_worker import PEERS
@@ -61,17 +61,9 @@ def main(
 ) -> None:
     """Measure points per second in process."""
     rounds, seconds = (1, 0.1) if quick else (rounds, seconds)
-    facts, bundle, skipped = machine(), chosen_bundle(bundles), ""
-    found: dict[str, list[float]] = {}
-    try:
-        if quick and python is None:
-            raise NoEnvironment("--quick downloads nothing")
-        with environment(*PACKAGES, python=python) as peers:
-            found = _measured(bundle, peers, rounds=rounds, seconds=seconds)
-    except NoEnvironment as problem:
-        skipped = str(problem)
-        Console(stderr=True).print(f"NO STREAMING PEERS: {skipped}", style="bold red")
-        found = _measured(bundle, None, rounds=rounds, seconds=seconds)
+    facts, bundle = machine(), chosen_bundle(bundles)
+    measure = partial(_measured, bundle, rounds=rounds, seconds=seconds)
+    found, skipped = beside_peers(measure, PACKAGES, python=python, downloads=not quick)
     result = Result(facts, bundle.title, skipped, found)
     keep(output, result)
     show(output, list(sheets(result)), machine=facts.line)

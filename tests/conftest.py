@@ -1,7 +1,6 @@
 """Resources that tests share: real servers, nothing pretended."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from service.scoring.bundle import load_bundle
 from service.scoring.fold import Fold
 from service.stream.embedded import EmbeddedValkey, valkey_binary
 from tests.builders import tiny_bundle
+from tests.programs import program
 
 # Machines differ in speed, so no example has a deadline; CI repeats the same examples.
 settings.register_profile(
@@ -34,12 +34,7 @@ def server_binary(request: pytest.FixtureRequest) -> Path:
     """Both servers we promise to work with: Debian's redis-server and the embedded Valkey."""
     if request.param == "valkey":
         return valkey_binary()
-    found = shutil.which("redis-server")
-    if found is None and os.environ.get("CI"):
-        pytest.fail("expected redis-server on the PATH: CI must test against the real one")
-    if found is None:
-        pytest.skip("NOT TESTED AGAINST REDIS: no redis-server on the PATH (apt install it)")
-    return Path(found)
+    return Path(program("redis-server"))
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def commands(text: str) -> Iterator[list[str]]:
     indented = "\n".join(re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE))
     for line in f"{fenced}\n{indented}".replace("\\\n", " ").splitlines():
         if re.match(r"([A-Z_]+=\S+ )*gaugewatch(-trainer)? ", line):
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line.partition(" > ")[0], comments=True)
             yield [word for word in words if not re.match(r"[A-Z_]+=", word)]
 
 

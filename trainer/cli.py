@@ -14,8 +14,9 @@ from service.scoring.bundle import Bundle, load_bundle
 from trainer import cli_benchmark
 from trainer.benchmark.rows import BENCH
 from trainer.config import MaskMode, Model, Preset, preset
-from trainer.console import complain, live, print_json, show, warn
+from trainer.console import complain, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
+from trainer.labels import read_faults, without_faults
 from trainer.run import Order, check, examine, make, publish, trainable
 
 USAGE, FAILURE = 2, 1
@@ -65,6 +66,9 @@ def fit_command(
     test_data: Annotated[
         Path | None, typer.Option(help="Test half, where --data does not hold it (CSV).")
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Incidents; those labelled true are not learned from.")
+    ] = None,
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
     linear_skip: Annotated[
@@ -83,7 +87,11 @@ def fit_command(
     knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
     given = {k: v for k, v in knobs.items() if v is not None}
     config = preset(preset_name, model=model, **given)
-    halves = trainable(to_train_on(reader, data, test=test_data), config, warn=warn)
+    halves = to_train_on(reader, data, test=test_data)
+    if labels is not None:
+        faults = read_faults(labels)
+        halves = without_faults(halves, faults, period_seconds=period_seconds, tell=note)
+    halves = trainable(halves, config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
     for part, own in parts.items():
@@ -100,7 +108,7 @@ def fit_command(
         if not is_json:
             show(bundle, bundle.manifest.metrics)
     if is_json:
-        print_json({"bundles": [_summary(bundle, seconds) for bundle, seconds in results]})
+        print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
 
 
 @app.command("evaluate")
@@ -180,19 +188,6 @@ def _halves_for(
     manifest = bundle.manifest
     reader = Reader(manifest.period_seconds, manifest.dimensions, timestamp_column)
     return to_test_on(reader, data, train=train_data)
-
-
-def _summary(bundle: Bundle, seconds: float) -> dict[str, object]:
-    manifest = bundle.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "folder": str(bundle.folder),
-        "entities": len(manifest.entities),
-        "dimensions": len(manifest.dimensions),
-        "seconds": round(seconds, 1),
-        "metrics": manifest.metrics,
-    }
 
 
 if __name__ == "__main__":

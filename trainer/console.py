@@ -39,6 +39,11 @@ def warn(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(line, highlight=False)
 
 
+def note(text: str) -> None:
+    """One line on stderr."""
+    Console(stderr=True, soft_wrap=True).print(escape(text), highlight=False)
+
+
 def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     """The table of measures, and where the bundle lies."""
     console = Console()
@@ -76,3 +81,17 @@ def live(prefix: str) -> Iterator[Stages]:
             return tell
 
         yield stage
+
+
+def summary(bundle: Bundle, seconds: float) -> dict[str, object]:
+    """What is said of a new bundle in JSON."""
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "folder": str(bundle.folder),
+        "entities": len(manifest.entities),
+        "dimensions": len(manifest.dimensions),
+        "seconds": round(seconds, 1),
+        "metrics": manifest.metrics,
+    }

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from service.cli import (
     demo,
+    incidents,
     models,
     policies,
     promise,
@@ -34,6 +35,7 @@ app.command("replay-incident")(replay_incident.replay_incident)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
 app.command("promise")(promise.promise)
+app.command("incidents")(incidents.incidents)
 app.add_typer(models.app, name="models")
 app.add_typer(policies.app, name="policies")
 

@@ -5,7 +5,7 @@ Owns resuming and fan-out. Order is promised per entity only.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from operator import le, lt
 from types import TracebackType
@@ -18,6 +18,8 @@ from service.stream.alert_log import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Ale
 from service.stream.cursor import Position, decode_cursor, encode_cursor
 from service.stream.subscription import Event, History, Subscription
 
+OnAlert = Callable[[bytes], None]
+
 EARLIEST: Final = ("0", "earliest")
 CANCEL_SECONDS: Final = 0.05
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -27,11 +29,19 @@ class AlertFeed:
     """Reads the alert log once for the whole process and hands it to every subscriber."""
 
     def __init__(
-        self, url: str, shards: int, *, queue_size: int = 1_000, max_subscribers: int = 1_000
+        self,
+        url: str,
+        shards: int,
+        *,
+        queue_size: int = 1_000,
+        max_subscribers: int = 1_000,
+        on_alert: OnAlert | None = None,
     ) -> None:
+        """`on_alert` hears every alert that is written from now on, by whichever process."""
         self._shards = range(shards)
         self._queue_size = queue_size
         self._max_subscribers = max_subscribers
+        self._on_alert = on_alert or (lambda _alert: None)
         self._subscriptions: set[Subscription] = set()
         self._log = AlertLog(url, shards)
         self._position = Position(b"", ())
@@ -114,6 +124,8 @@ class AlertFeed:
         self._follow_restarts(await self._log.awaited())
         for entry in await self._log.after(self._position):
             self._position = self._position.moved(entry.shard, entry.number)
+            if entry.alert is not None:
+                self._on_alert(entry.alert)
             for subscription in tuple(self._subscriptions):
                 subscription.offer(entry)
             self._drop_slow()

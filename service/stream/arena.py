@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from service.scoring.fold import Fold, States
 from service.stream.commit import IncidentPart
+from service.stream.waiting import Dropped
 
 FIRST_CAPACITY = 64
 
@@ -27,7 +28,7 @@ class Held:
     needs_snapshot: bool = False  # Redis has one of another bundle
     rows: bytes = b""  # taken over from another bundle, to be written with the next points
     waiting: bytes = b""  # points that came too early to be scored
-    drops_waiting: bool = False  # Redis has some in a form that nobody reads any more
+    dropped: Dropped | None = None  # Redis has some in a form that nobody reads any more
     ended: tuple[IncidentPart, ...] = ()  # told with the next commit: what nobody goes on with
 
 

@@ -8,13 +8,13 @@ from service.stream.commit import MAX_LAYOUT_BYTES, Commit, IncidentPart, Layout
 from service.stream.keys import (
     alert_count_key,
     alert_stream_key,
+    deadline_key,
     entity_index_key,
     entity_keys,
     incident_index_key,
     incident_keys,
     scored_key,
     shard_of,
-    silence_key,
 )
 
 
@@ -55,7 +55,7 @@ class _Call:
         shard = shard_of(commit.entity, self._shards)
         if shard not in self._shard_keys:
             self._shard_keys[shard] = len(self.keys) + 1
-            self.keys += (silence_key(shard), entity_index_key(shard))
+            self.keys += (deadline_key(shard), entity_index_key(shard))
         return (
             commit.seq,
             commit.row_count,
@@ -63,7 +63,7 @@ class _Call:
             self._shard_keys[shard],
             self._tally(commit, shard) if commit.scored else 0,
             commit.scored,
-            commit.silent_at_ms,
+            commit.due_ms,
             self._rare(commit, shard) if commit.is_rare else False,
         )
 

@@ -12,6 +12,7 @@ from service.stream.arena import Held
 from service.stream.commit import Commit, Outcome
 from service.stream.lane import Lane
 from service.stream.lanes import Lanes
+from service.stream.orphans import give_up
 from service.stream.path import Attempted, Batch, PointPath, written_alerts
 from service.stream.policy import closed
 from service.stream.posted import Posted
@@ -20,13 +21,16 @@ from service.stream.restore import restore
 from service.stream.serving import Serving
 from service.stream.store import Store
 from service.stream.ticks import (
+    Pair,
     accept,
     due_entities,
     fall_silent,
     forget_deadlines,
     forgotten,
+    go_on,
     postpone,
 )
+from service.stream.waiting import Dropped, DropReason, waiting_points
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -50,14 +54,15 @@ class Caretaker:
     def tick(self, serving: Serving) -> Ticked:
         """Go on with entities whose deadline has passed. Raises StoreUnavailable."""
         self._lanes.retire(serving)
+        self._store.commit_epoch = serving.epoch
         groups: dict[str, list[str]] = {}
+        orphans: list[str] = []
         for entity in due_entities(self._store, self._path.clock_ms()):
             if (name := serving.bundle_of(entity)) is None:
-                forget_deadlines(self._store, [entity])
+                orphans.append(entity)
             else:
                 groups.setdefault(name, []).append(entity)
-        self._store.commit_epoch = serving.epoch
-        done = Ticked(0, [], [])
+        done = Ticked(0, self._give_up(orphans, "bundle_gone"), [])
         for name, entities in groups.items():
             try:
                 now = self._care(serving, self._lanes.of(serving.folds[name]), entities)
@@ -86,14 +91,23 @@ class Caretaker:
         return alerts
 
     def _told_last(self, serving: Serving, entity: str) -> list[bytes]:
-        if (name := serving.bundle_of(entity)) is None:
-            return []
-        lane = self._lanes.of(serving.folds[name])
         self._store.commit_epoch = serving.epoch
+        if (name := serving.bundle_of(entity)) is None:
+            return self._give_up([entity], "deleted")
+        lane = self._lanes.of(serving.folds[name])
         (held,) = self._restored(serving, lane, [entity])
+        if held.waiting:
+            held.dropped = Dropped("deleted", waiting_points(held.waiting))
         commit = forgotten(lane, entity, held)
         outcomes = self._store.commit([commit])
+        self._path.count_dropped([held], outcomes)
         return written_alerts([commit], outcomes)
+
+    def _give_up(self, entities: Sequence[str], reason: DropReason) -> list[bytes]:
+        """Of what nothing scores any more: what is open ends."""
+        given_up = give_up(self._store, entities)
+        self._path.dropped_points[reason] += given_up.points
+        return given_up.alerts
 
     def accept(self, serving: Serving, entity: str, incident: str) -> list[bytes]:
         """What its last incident shows is normal for an entity; the alerts that say so.
@@ -111,9 +125,10 @@ class Caretaker:
             if incident != _last_incident(lane, entity, held):
                 return []
             states, commit = accept(lane, entity, held, now_ms=self._path.clock_ms())
-            outcomes = self._commit(lane, [held], states, [commit])
+            alerts: list[bytes] = []
+            outcomes = self._commit(lane, [(entity, held)], states, [commit], alerts=alerts)
             if outcomes == [Outcome.OK]:
-                return list(commit.alerts)
+                return alerts
         raise StoreUnavailable("another replica keeps scoring this entity; try again")
 
     def _care(self, serving: Serving, lane: Lane, due: Sequence[str]) -> Ticked:
@@ -126,11 +141,12 @@ class Caretaker:
             nothing_new: dict[str, list[int]] = {entity: [] for entity in waits}
             batch = Batch(serving, lane, Posted.of([]), nothing_new, is_flush=True)
             flushed.append(self._path.attempt(batch, answers={}))
-        falls = self._falling(serving, lane, due, held)
-        entities, held = [due[number] for number in falls], [held[number] for number in falls]
-        states, commits = fall_silent(lane, entities, held)
-        outcomes = self._commit(lane, held, states, commits)
-        alerts = written_alerts(commits, outcomes)
+        pairs = list(zip(due, held, strict=True))
+        anew = [pair for pair in pairs if pair[1].dropped is not None]
+        kept, alerts = go_on(lane, anew, now_ms=self._path.clock_ms()), list[bytes]()
+        self._commit(lane, anew, *kept, alerts=alerts)
+        falls = [pairs[number] for number in self._falling(serving, lane, due, held)]
+        outcomes = self._commit(lane, falls, *fall_silent(lane, falls), alerts=alerts)
         return Ticked(outcomes.count(Outcome.OK), alerts, flushed)
 
     def _falling(
@@ -140,7 +156,7 @@ class Caretaker:
         now_ms, is_silent = self._path.clock_ms(), lane.arena.is_silent(held).tolist()
         falls, over, later = list[int](), list[str](), list[str]()
         for number, (entity, one) in enumerate(zip(due, held, strict=True)):
-            if one.waiting:
+            if one.waiting or one.dropped is not None:
                 continue
             if is_silent[number] or not one.seq or not lane.silence_ms:
                 over.append(entity)
@@ -157,10 +173,18 @@ class Caretaker:
         return restore(lane, self._store, entities, lane_of=self._lanes.wrote, tells=tells)
 
     def _commit(
-        self, lane: Lane, held: Sequence[Held], states: States, commits: Sequence[Commit]
+        self,
+        lane: Lane,
+        pairs: Sequence[Pair],
+        states: States,
+        commits: Sequence[Commit],
+        *,
+        alerts: list[bytes],
     ) -> list[Outcome]:
-        """Commit states that no new point caused, and keep them."""
-        outcomes = self._store.commit(commits)
+        """Commit states that no new point caused, and keep them; what is told joins `alerts`."""
+        outcomes, held = self._store.commit(commits), [one for _, one in pairs]
+        self._path.count_dropped(held, outcomes)
+        alerts += written_alerts(commits, outcomes)
         for commit, state, one, outcome in zip(commits, states, held, outcomes, strict=True):
             lane.arena.drop(commit.entity)
             if outcome is Outcome.OK:

@@ -73,7 +73,7 @@ class Commit(Struct, frozen=True):
     snapshot: bytes | None  # bound to `seq`
     alerts: tuple[bytes, ...] = ()
     incidents: tuple[IncidentPart, ...] = ()
-    silent_at_ms: int = 0  # by our clock, if no point comes; 0: it is not waited for
+    due_ms: int = 0  # when something happens without a point, by our clock; 0: nothing does
     waiting: bytes | None = None  # points that wait for earlier ones; None: as they are; b"": none
     model: str = ""  # bundle name/version, for the tally
     scored: int = 0  # points it scored in these rows

@@ -82,11 +82,6 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             shadows[name] = version
         return msgspec.structs.replace(self, shadows=shadows)
 
-    def assigning(self, entity: str, name: str | None) -> "Configuration":
-        """With this bundle for one entity; None: what patterns, training and default say."""
-        entities = {one: own for one, own in self.entities.items() if one != entity}
-        return self.with_entities(entities if name is None else {**entities, entity: name})
-
     def with_entities(self, entities: dict[str, str]) -> "Configuration":
         """With these bundles for single entities, and for no others."""
         for name in set(entities.values()):

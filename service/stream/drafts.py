@@ -101,8 +101,8 @@ def draft_without_rows(
         snapshot=snapshot,
         alerts=tuple(part.alert for part in (*held.ended, *told)),
         incidents=(*held.ended, *told),
-        silent_at_ms=due_ms,
-        waiting=b"" if held.drops_waiting else None,
+        due_ms=due_ms,
+        waiting=b"" if held.dropped else None,
     )
 
 
@@ -132,7 +132,7 @@ def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> 
             was_silent=was_silent[number],
             waiting=arrived.waiting[number],
             lateness_ms=lateness_ms[number],
-            policy=ruling.policies[members[number]],
+            policy=ruling.policy(members[number]),
         )
 
 
@@ -165,8 +165,8 @@ def _draft(lane: Lane, moved: _Moved, *, token: bytes, now_ms: int) -> Commit:
         snapshot=moved.state if is_due else None,
         alerts=alerts,
         incidents=told,
-        silent_at_ms=_due_ms(lane, moved, now_ms),
-        waiting=b"" if moved.waiting is None and held.drops_waiting else moved.waiting,
+        due_ms=_due_ms(lane, moved, now_ms),
+        waiting=b"" if moved.waiting is None and held.dropped else moved.waiting,
         model=lane.reader.title,
         scored=moved.scored,
         day=moved.newest_ms // DAY_MS,

@@ -116,6 +116,11 @@ class Ingest:
         """Points waiting to be scored, or being scored."""
         return self._batcher.queued_points
 
+    @property
+    def dropped_points(self) -> dict[str, int]:
+        """Points that were held and will never be scored, by why."""
+        return dict(self._path.dropped_points)
+
     async def submit(
         self, points: Sequence[Point] | Posted, *, is_backfill: bool = False
     ) -> list[Verdict]:
@@ -178,7 +183,7 @@ class Ingest:
             except StoreUnavailable:
                 continue  # what is due stays due
             except Exception:
-                log.exception("silence cannot be told")
+                log.exception("deadlines cannot be looked at")
 
     def _process(self, requests: Requests) -> list[list[Verdict] | GaugewatchError]:
         """Score the points of several requests, in order."""

@@ -48,7 +48,7 @@ def keep_waiting(lane: Lane, commits: Sequence[Commit], outcomes: Sequence[Outco
         if outcome is Outcome.OK and held is not None:
             held.token, held.rows, held.needs_snapshot = commit.new_token, b"", False
             held.waiting = _waiting(commit, held)
-            held.drops_waiting, held.ended = False, ()
+            held.dropped, held.ended = None, ()
             continue
         lane.arena.drop(commit.entity)
         refused[commit.entity] = outcome

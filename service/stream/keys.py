@@ -45,9 +45,9 @@ def incident_index_key(shard: int) -> bytes:
     return b"gw:{%d}:incidents" % shard
 
 
-def silence_key(shard: int) -> bytes:
-    """Entities of a shard, by the time at which they are silent if no point comes."""
-    return b"gw:{%d}:silence" % shard
+def deadline_key(shard: int) -> bytes:
+    """Entities of a shard, by the time at which something happens to them if no point comes."""
+    return b"gw:{%d}:deadlines" % shard
 
 
 def entity_index_key(shard: int) -> bytes:

@@ -1,6 +1,7 @@
 """The path of a point, top to bottom: restore, sift, fold, commit, keep, answer."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from service.errors import GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, answers_of, released_of
+from service.stream.arena import Held
 from service.stream.commit import Commit, Outcome
 from service.stream.drafts import drafts, drafts_of_waiting
 from service.stream.keep import drop_moved, keep, keep_waiting
@@ -26,6 +28,7 @@ from service.stream.sift import Sifted, sift
 from service.stream.stage import OnStage, Stage
 from service.stream.store import Store
 from service.stream.view import log_of
+from service.stream.waiting import DROP_REASONS
 
 
 def wall_clock_ms() -> int:
@@ -73,6 +76,7 @@ class PointPath:
         self._store, self._models, self._lanes = store, models, lanes
         self._on_stage = on_stage
         self.clock_ms = clock_ms
+        self.dropped_points = Counter[str](dict.fromkeys(DROP_REASONS, 0))  # that waited
 
     def attempt(self, batch: Batch, *, answers: dict[int, Answer]) -> Attempted:
         """The path of a point. What was stale gets no answer. Returns what was new."""
@@ -97,6 +101,8 @@ class PointPath:
         still = drafts_of_waiting(lane, sifted, ruling=ruling, now_ms=now_ms)
         with self.stage("commit"):
             outcomes = self._store.commit([*commits, *still])
+        still_held = [sifted.held[number] for number in sifted.still] if still else []
+        self.count_dropped([*arrived.held, *still_held], outcomes)
         made, waited = outcomes[: len(commits)], outcomes[len(commits) :]
         refused = keep(lane, arrived, advanced.states, commits=commits, outcomes=made)
         refused |= keep_waiting(lane, still, waited)
@@ -117,6 +123,12 @@ class PointPath:
             released=released_of(lane.reader, sifted, advanced.rows, refused=refused),
             alerts=written_alerts(commits, outcomes),
         )
+
+    def count_dropped(self, held: Sequence[Held], outcomes: Sequence[Outcome]) -> None:
+        """Points that these commits dropped, one per entity."""
+        for one, outcome in zip(held, outcomes, strict=True):
+            if one.dropped is not None and outcome is Outcome.OK:
+                self.dropped_points[one.dropped.reason] += one.dropped.points
 
     def follow(self) -> None:
         """Another replica put a newer configuration in force: adopt it."""

@@ -52,6 +52,7 @@ class Reader:
     def verdicts(self, entities: Sequence[str], rows: Rows) -> list[Verdict]:
         """The answers to the points of these rows (batch,), each of the entity named."""
         surprisals = _or_none(rows["surprisal"])
+        told_ms = np.where(rows["is_public"], rows["opened_ms"], 0)  # of what people are told of
         columns: tuple[Iterable[Any], ...] = (
             entities,
             rows["timestamp_ms"].tolist(),
@@ -61,9 +62,13 @@ class Reader:
             rows["is_anomaly"].tolist(),
             [None if each is None else p_value(each) for each in surprisals],
             self.causes(entities, rows),
-            _incidents(entities, rows["opened_ms"]),
+            _incidents(entities, told_ms),
             self._models(rows["version"]),
-            _where(rows["transition"] > 0, rows["transition"], ALERT_KINDS.__getitem__),
+            _where(
+                (rows["transition"] > 0) & (told_ms > 0),
+                rows["transition"],
+                ALERT_KINDS.__getitem__,
+            ),
             _where(rows["status"] == Status.WARMING, rows["have"], int),
             _where(rows["status"] == Status.WARMING, rows["have"], lambda _: self._need),
             self._missing(rows),

@@ -111,7 +111,12 @@ def replay(file: IncidentFile, fold: Fold) -> Replayed:
 def _scored(file: IncidentFile, fold: Fold, kept: Rows, *, redecides: bool) -> Rows:
     index = np.array([fold.bundle.entity_indices.get(file.incident.entity, 0)])
     states, again = fold.decode(file.opening.state), np.zeros(len(kept), kept.dtype)
-    ruling = Ruling([file.opening.policy], fold.bundle.manifest.dimensions, np.zeros(1, bool))
+    ruling = Ruling(
+        [file.opening.policy],
+        np.zeros(1, np.int64),
+        fold.bundle.manifest.dimensions,
+        np.zeros(1, bool),
+    )
     for row in range(len(kept)):
         one = kept[row : row + 1]
         points = Points(index, one["timestamp_ms"], one["values"])

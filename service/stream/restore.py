@@ -7,18 +7,17 @@ import structlog
 
 from service.scoring.fold import Points, States
 from service.scoring.offline import lockstep
+from service.stream.anew import TIMESTAMP, start_anew
 from service.stream.arena import Held
 from service.stream.commit import Layout
 from service.stream.lane import Lane
 from service.stream.rows import Rows, decided, written
 from service.stream.silence import abandoned
 from service.stream.store import Store, Stored
-from service.stream.swap import Leaving, can_take_over, carry_over, left_open
-from service.stream.waiting import read_waiting
+from service.stream.swap import Leaving, can_take_over, carry_over
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-TIMESTAMP = np.dtype("<i8")  # first in every row and every snapshot, whatever the bundle
 LaneOf = Callable[[Layout], Lane | None]  # who wrote in a layout, if that bundle can be opened
 Tells = Callable[[str], bool]  # whether an entity has alerts that its bundle was not trained on
 
@@ -33,13 +32,15 @@ def restore(
     absent = [entity for entity in entities if lane.arena.get(entity) is None]
     ours: list[tuple[str, Stored]] = []
     others: dict[Layout, list[str]] = {}
+    new: list[tuple[str, Stored | None]] = []  # or damaged
     for entity, stored in zip(absent, store.load(absent), strict=True):
         if stored is not None and _is_whole(lane, stored):
             ours.append((entity, stored))
         elif stored is not None and stored.layout != lane.layout:
             others.setdefault(stored.layout, []).append(entity)
         else:
-            _start(lane, entity, stored, old=lane, tells=tells)
+            new.append((entity, stored))
+    start_anew(lane, store, new, old=lane)
     for (entity, stored), state in zip(ours, _replayed(lane, ours), strict=True):
         newest_ms = int(state["entity"]["timestamp_ms"]) if stored.seq else -1
         held = Held(-1, stored.token, stored.seq, newest_ms, waiting=stored.waiting)
@@ -60,48 +61,9 @@ def _is_whole(lane: Lane, stored: Stored) -> bool:
     return bool((np.diff(np.concatenate([first, times])) > 0).all())
 
 
-def _start(
-    lane: Lane, entity: str, stored: Stored | None, *, old: Lane | None, tells: Tells
-) -> None:
-    """A fresh state; where the log is damaged, or of a bundle unlike ours, with its place in it.
-
-    What `old` left open there is told to end with the next commit.
-    """
-    state = lane.fold.fresh(lane.entity_indices([entity]))
-    held = Held(slot=-1)
-    if stored is not None:
-        log.warning("state started again", entity=entity, layout=stored.layout.digest)
-        newest = stored.rows[-stored.layout.row_bytes :] or stored.snapshot
-        held.token, held.seq, held.needs_snapshot = stored.token, stored.seq, True
-        if stored.seq and len(newest) >= TIMESTAMP.itemsize:
-            held.timestamp_ms = int(np.frombuffer(newest, TIMESTAMP, count=1)[0])
-            state["entity"]["timestamp_ms"] = held.timestamp_ms
-        _keep_waiting(lane, held, stored, entity=entity, old=old)
-        if old is not None:
-            opened_ms, is_silent = left_open(old, stored.snapshot, stored.rows)
-            state["entity"]["is_silent"] = is_silent
-            if opened_ms and _is_told(old, entity, tells):
-                title, newest_ms = lane.reader.title, held.timestamp_ms
-                held.ended = (abandoned(entity, opened_ms, newest_ms, model=title),)
-    lane.arena.put(entity, state[0], held)
-
-
 def _is_told(lane: Lane, entity: str, tells: Tells) -> bool:
     """Whether incidents of an entity are told while this bundle scores it."""
     return entity in lane.fold.bundle.entity_indices or tells(entity)
-
-
-def _keep_waiting(lane: Lane, held: Held, stored: Stored, *, entity: str, old: Lane | None) -> None:
-    """What waits for its time, unless its values may be of other dimensions."""
-    if old is not None and can_take_over(old, lane):
-        held.waiting = stored.waiting
-    elif stored.waiting:
-        dimensions = None if old is None else old.fold.dimensions
-        points = dimensions and len(read_waiting(stored.waiting, dimensions=dimensions))
-        log.warning(
-            "waiting points dropped", entity=entity, points=points, bytes=len(stored.waiting)
-        )
-        held.drops_waiting = True
 
 
 def _replayed(lane: Lane, known: Sequence[tuple[str, Stored]]) -> States:
@@ -126,13 +88,15 @@ def _take_over(
     """Entities that another bundle scored last; fresh where that is gone, or unlike ours."""
     whole: list[tuple[str, Stored]] = []
     rows: list[Rows] = []
+    others: list[tuple[str, Stored | None]] = []
     for entity, found in zip(entities, store.recent(entities, lane.layout.capacity), strict=True):
         stored, window = found or (None, b"")
         if old is not None and stored is not None and _can_go(old, lane, stored):
             whole.append((entity, stored))
             rows.append(written(np.frombuffer(window, old.row_dtype)))
         else:
-            _start(lane, entity, stored, old=old, tells=tells)
+            others.append((entity, stored))
+    start_anew(lane, store, others, old=old)
     if old is None or not whole:
         return
     states = _replayed(old, whole)

@@ -33,7 +33,7 @@ def row_dtype(fold: Fold) -> np.dtype[np.void]:
             ("is_flagged", "?"),
             ("transition", "u1"),
             ("holds", "?"),
-            ("is_public", "?"),
+            ("is_public", "?"),  # people are told of the incident, or of one that opened here
             ("causes", cause, (causes,)),
             ("values", "<f4", (fold.dimensions,)),  # minus the centre of the entity
         ]
@@ -50,9 +50,9 @@ def pack(rows: Rows, points: Points, verdicts: Verdicts, *, fold: Fold) -> None:
         rows[name] = getattr(verdicts, name)
     rows["have"] = np.minimum(verdicts.have, np.iinfo(np.uint32).max)
     rows["transition"] = verdicts.transition
-    rows["is_public"] = verdicts.is_public
     in_incident = verdicts.incident["is_open"] | (verdicts.transition != Transition.NONE)
     rows["opened_ms"] = np.where(in_incident, verdicts.incident["opened_ms"], 0)
+    rows["is_public"] = np.where(in_incident, verdicts.incident["is_public"], verdicts.is_public)
     shares = verdicts.shares
     leading = top_causes(shares, rows["causes"].shape[1])
     rows["causes"]["dimension"] = leading

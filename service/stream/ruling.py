@@ -19,52 +19,48 @@ SILENT = Policy()  # says nothing
 class Ruling:
     """What operators want of the entities of a batch."""
 
-    policies: Sequence[Policy]  # (entity,) equal ones are one object
+    distinct: list[Policy]
+    index: IntArray  # (entity,) which of them it has
     dimensions: tuple[str, ...]
     hurries: npt.NDArray[np.bool_]  # (entity,) its points wait for nothing
+
+    def policy(self, entity: int) -> Policy:
+        """That of one entity, given by number."""
+        return self.distinct[int(self.index[entity])]
 
     @cached_property
     def is_plain(self) -> bool:
         """Whether nobody wants anything that is not so anyway."""
-        return all(policy == SILENT for policy in self._distinct)
+        return all(policy == SILENT for policy in self.distinct)
 
     @cached_property
     def lateness_ms(self) -> IntArray:
         """(entity,) how long points wait for earlier ones."""
-        seconds = [policy.lateness_seconds or 0.0 for policy in self._distinct]
+        seconds = [policy.lateness_seconds or 0.0 for policy in self.distinct]
         bound_ms = np.array([round(1000 * each) for each in seconds], np.int64)
-        return np.where(self.hurries, 0, bound_ms[self._index])
+        return np.where(self.hurries, 0, bound_ms[self.index])
 
     @cached_property
     def tells_calibrating(self) -> npt.NDArray[np.bool_]:
         """(entity,) whether alerts are sent although no bundle was trained on it."""
-        tells = [bool(policy.alert_while_calibrating) for policy in self._distinct]
-        return np.array(tells, bool)[self._index]
+        tells = [bool(policy.alert_while_calibrating) for policy in self.distinct]
+        return np.array(tells, bool)[self.index]
 
     def rules(self, entities: IntArray, timestamps_ms: IntArray) -> Rules:
         """What holds of some entities (batch,), given by number, at points of these times."""
         if self.is_plain:
             return PLAIN
-        chosen = self._index[entities]
+        chosen = self.index[entities]
         is_closed = np.zeros(len(chosen), bool)
         for number in np.unique(chosen).tolist():
             mine = chosen == number
-            is_closed[mine] = closed(self._distinct[number], timestamps_ms[mine])
+            is_closed[mine] = closed(self.distinct[number], timestamps_ms[mine])
         return replace(self._table.at(chosen), is_closed=is_closed)
-
-    @cached_property
-    def _distinct(self) -> list[Policy]:
-        return list({id(policy): policy for policy in self.policies}.values())
-
-    @cached_property
-    def _index(self) -> IntArray:
-        numbers = {id(policy): number for number, policy in enumerate(self._distinct)}
-        return np.array([numbers[id(policy)] for policy in self.policies], np.int64)
 
     @cached_property
     def _table(self) -> Rules:
         """The rules of each distinct policy."""
-        said = self._distinct
+        said = self.distinct
         return Rules(
             open_count=np.array([policy.open_count or 1 for policy in said]),
             open_window=np.array([policy.open_window or 1 for policy in said]),
@@ -84,8 +80,14 @@ class Ruling:
 
 def ruling_of(policies: Policies, entities: Sequence[str], manifest: Manifest) -> Ruling:
     """What operators want of the entities of a batch."""
-    said = [policies.of(entity) for entity in entities]
-    return Ruling(said, manifest.dimensions, np.zeros(len(said), bool))
+    has_names = bool(policies.patterns or policies.entities)
+    said = [policies.of(entity) for entity in (entities if has_names else entities[:1])]
+    distinct = list({id(policy): policy for policy in said}.values())  # equal ones are one object
+    index = np.zeros(len(entities), np.int64)
+    if len(distinct) > 1:
+        numbers = {id(policy): number for number, policy in enumerate(distinct)}
+        index[:] = [numbers[id(policy)] for policy in said]
+    return Ruling(distinct, index, manifest.dimensions, np.zeros(len(entities), bool))
 
 
 def _budgets(said: Sequence[Policy]) -> npt.NDArray[np.float64] | None:

@@ -31,6 +31,7 @@ class Serving:
         self.epoch = epoch
         self.configuration = configuration
         self.folds, self.shadows = folds, shadows
+        self._is_assigning = bool(configuration.assigned_bundles)  # to anybody
         named = configuration.default
         if named is not None and named not in folds:
             raise UnknownBundle(f"default bundle {named!r} is not one of {sorted(folds)}")
@@ -49,9 +50,8 @@ class Serving:
 
     def bundle_of(self, entity: str) -> str | None:
         """Name of the bundle that scores `entity`, if any does."""
-        assigned = self.configuration.assigned(entity)
-        if assigned in self.folds:
-            return assigned
+        if self._is_assigning and (own := self.configuration.assigned(entity)) in self.folds:
+            return own
         return self._by_entity.get(entity, self.default)
 
     def name_of(self, entity: str) -> str:

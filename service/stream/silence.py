@@ -63,6 +63,15 @@ def abandoned(entity: str, opened_ms: int, now_ms: int, *, model: str) -> Incide
     return ended.part("resolved", "abandoned", "it cannot be followed any more")
 
 
+def given_up(alert: Alert) -> IncidentPart:
+    """What is told of an incident, or a silence, whose entity nothing scores any more.
+
+    `alert` is the newest that was told of it.
+    """
+    ended = _Told(alert.incident, alert.entity, alert.opened_ms, alert.timestamp_ms, alert.model)
+    return ended.part("resolved", "abandoned", "no bundle scores it any more")
+
+
 def silence_abandoned(entity: str, last_ms: int, *, model: str) -> IncidentPart:
     """What is told of the silence of an entity that is deleted."""
     told = _Told(silence_id(entity, last_ms), entity, last_ms, last_ms, model)

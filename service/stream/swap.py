@@ -1,8 +1,7 @@
 """Swaps: an entity goes over to another bundle and keeps what does not belong to a model.
 
 Its last values, its open incident, its place in the log and the rows of its window go over; the
-model state is rebuilt from that window. A bundle of other dimensions starts entities anew; what
-was open then is known from the rows and the snapshot.
+model state is rebuilt from that window. A bundle of other dimensions starts entities anew.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from service.scoring.fold import Points, States
-from service.scoring.incident import Transition
 from service.scoring.offline import lockstep
 from service.stream.lane import Lane
 from service.stream.rows import Rows, decided
@@ -48,22 +46,6 @@ def carry_over(old: Lane, new: Lane, leaving: Sequence[Leaving]) -> list[Carried
         states["entity"][member] = one.state["entity"]
         states["entity"]["values"][member] += shift.astype(np.float32)
     return [Carried(state, own) for state, own in zip(states, rows, strict=True)]
-
-
-def left_open(old: Lane, snapshot: bytes, rows: bytes) -> tuple[int, bool]:
-    """When the incident opened that `old` left open, 0: none; and whether it left a silence.
-
-    `rows` are those since the snapshot. Either may be damaged: what can be read is believed.
-    """
-    if rows and len(rows) % old.row_dtype.itemsize == 0:
-        newest = np.frombuffer(rows, old.row_dtype)[-1]
-        is_over = newest["transition"] in (Transition.RESOLVED, Transition.NEW_NORMAL)
-        return 0 if is_over else int(newest["opened_ms"]), False
-    if len(snapshot) != old.fold.state_dtype.itemsize:
-        return 0, False
-    known = old.fold.decode(snapshot)[0]["entity"]
-    incident = known["incident"]
-    return int(incident["opened_ms"]) if incident["is_open"] else 0, bool(known["is_silent"])
 
 
 def _shifted(rows: Rows, shift: npt.NDArray[np.float64]) -> Rows:

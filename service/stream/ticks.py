@@ -13,12 +13,14 @@ from service.scoring.fold import States
 from service.stream.arena import Held
 from service.stream.commit import Commit
 from service.stream.drafts import draft_without_rows
-from service.stream.keys import shard_of, silence_key
+from service.stream.keys import deadline_key, shard_of
 from service.stream.lane import Lane
 from service.stream.silence import abandoned, accepted, fallen_silent, silence_abandoned
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 
 MAX_DUE_PER_SHARD = 64  # told at once; the others a moment later
+
+Pair = tuple[str, Held]  # an entity, and what is held of it
 
 
 def due_entities(store: Store, now_ms: int) -> list[str]:
@@ -27,7 +29,7 @@ def due_entities(store: Store, now_ms: int) -> list[str]:
     def read(redis: Redis, shards: Sequence[int]) -> list[list[bytes]]:
         pipeline = redis.pipeline(transaction=False)
         for shard in shards:
-            key = silence_key(shard)
+            key = deadline_key(shard)
             pipeline.zrangebyscore(key, 1, now_ms, start=0, num=MAX_DUE_PER_SHARD)
         return list(pipeline.execute())
 
@@ -42,7 +44,7 @@ def forget_deadlines(store: Store, entities: Sequence[str]) -> None:
     def remove(redis: Redis, some: Sequence[str]) -> list[int]:
         pipeline = redis.pipeline(transaction=False)
         for entity in some:
-            pipeline.zrem(silence_key(shard_of(entity, shards)), entity)
+            pipeline.zrem(deadline_key(shard_of(entity, shards)), entity)
         return list(pipeline.execute())
 
     store.shards.ask_each(entities, str, remove)
@@ -55,25 +57,34 @@ def postpone(store: Store, entities: Sequence[str], until_ms: int) -> None:
     def add(redis: Redis, some: Sequence[str]) -> list[int]:
         pipeline = redis.pipeline(transaction=False)
         for entity in some:
-            pipeline.zadd(silence_key(shard_of(entity, shards)), {entity: until_ms}, xx=True)
+            pipeline.zadd(deadline_key(shard_of(entity, shards)), {entity: until_ms}, xx=True)
         return list(pipeline.execute())
 
     store.shards.ask_each(entities, str, add)
 
 
-def fall_silent(
-    lane: Lane, entities: Sequence[str], held: Sequence[Held]
-) -> tuple[States, list[Commit]]:
+def fall_silent(lane: Lane, pairs: Sequence[Pair]) -> tuple[States, list[Commit]]:
     """States of entities after they fell silent, and the commits that say so."""
-    before = lane.arena.states(held)
+    before = lane.arena.states([held for _, held in pairs])
     after = lane.fold.fall_silent(before)
     title, silence_ms = lane.reader.title, lane.silence_ms
     commits = []
-    for number, (entity, one) in enumerate(zip(entities, held, strict=True)):
+    for number, (entity, one) in enumerate(pairs):
         snapshot = after[number].tobytes()
         told = fallen_silent(entity, before[number], snapshot, silence_ms=silence_ms, model=title)
         commits.append(draft_without_rows(lane, entity, one, snapshot=snapshot, told=told))
     return after, commits
+
+
+def go_on(lane: Lane, pairs: Sequence[Pair], *, now_ms: int) -> tuple[States, list[Commit]]:
+    """States of entities as they are held, and commits that say so; silence is waited for anew."""
+    states = lane.arena.states([held for _, held in pairs])
+    due_ms = now_ms + lane.silence_ms if lane.silence_ms else 0
+    commits = [
+        draft_without_rows(lane, entity, held, snapshot=state.tobytes(), due_ms=due_ms)
+        for (entity, held), state in zip(pairs, states, strict=True)
+    ]
+    return states, commits
 
 
 def accept(lane: Lane, entity: str, held: Held, *, now_ms: int) -> tuple[States, Commit]:

@@ -8,15 +8,19 @@ Watermarks: Akidau et al., "The Dataflow Model", PVLDB 8(12), 2015.
 import math
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from service.stream.policy_limits import LAST_MS
 
 MAX_WAITING_POINTS: Final = 512  # of one entity; more, and the oldest wait no longer
 
 Waiting = npt.NDArray[np.void]  # (point,) in order of time
 FloatArray = npt.NDArray[np.float64]
+DropReason = Literal["bundle_gone", "other_dimensions", "deleted"]
+DROP_REASONS: Final[tuple[DropReason, ...]] = get_args(DropReason)
 
 
 class Fate(IntEnum):
@@ -28,6 +32,13 @@ class Fate(IntEnum):
     WAITS = 3
     WAITS_ALREADY = 4  # the same as one that waits
     CONFLICTS = 5  # with one of the same time that waits
+
+
+class Dropped(NamedTuple):
+    """Points that waited, and will never be scored."""
+
+    reason: DropReason
+    points: int
 
 
 def waiting_dtype(dimensions: int) -> np.dtype[np.void]:
@@ -46,6 +57,20 @@ def waiting_blob(timestamps_ms: npt.NDArray[np.int64], values: FloatArray) -> by
     waiting = np.zeros(len(values), waiting_dtype(values.shape[1]))
     waiting["timestamp_ms"], waiting["values"] = timestamps_ms, values
     return waiting.tobytes()
+
+
+def waiting_points(blob: bytes) -> int:
+    """How many wait in a blob of unknown dimensions: as many as can be in order of time.
+
+    A value that is read as a time is no time: far beyond the year 2200, or not after the last.
+    """
+    cells = np.frombuffer(blob[: len(blob) // 8 * 8], "<i8")
+    for points in range(min(MAX_WAITING_POINTS, len(cells) // 2), 0, -1):
+        times = cells[:: len(cells) // points]
+        is_even = len(cells) % points == 0
+        if is_even and times[0] >= 0 and times[-1] < LAST_MS and (times[1:] > times[:-1]).all():
+            return points
+    return 0
 
 
 def fates(

@@ -109,7 +109,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     listeners = Listeners(metrics.observe_stage, metrics.count_told, recorder)
     ingest = Ingest(store, models, limits=limits_of(settings), listeners=listeners)
     await stack.enter_async_context(ingest)
-    feed = await stack.enter_async_context(feed_of(url, settings))
+    feed = await stack.enter_async_context(feed_of(url, settings, metrics))
     kept = store_of(url, settings, stack)  # for the desk
     desk = Desk("incidents")
     stack.callback(desk.close)  # before the store it reads
@@ -136,6 +136,8 @@ async def _shown(services: Services, stack: AsyncExitStack) -> None:
     metrics, ingest = services.metrics, services.ingest
     metrics.watch("entities", "Entities held in memory", lambda: ingest.entities)
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
+    text = "Points that were held and will never be scored"
+    metrics.watch_counts("dropped_points", text, "reason", lambda: ingest.dropped_points)
     metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
     observed = observed_of(services.promise, services.models, services.desk)
     metrics.watch_families(observed.families)

@@ -16,7 +16,6 @@ class LastIncident:
     """The shares of its causes are summed over the anomalies seen here."""
 
     id: str
-    opened_ms: int  # or the first that was seen of it here
     closed_seconds: float = inf
     anomalies: int = 0
     blame: dict[str, float] = field(default_factory=dict)
@@ -36,19 +35,11 @@ class LastIncident:
 def incident_after(
     verdict: Verdict, before: LastIncident | None, now_seconds: float
 ) -> LastIncident | None:
-    """The last incident after this point.
-
-    Of an entity without calibration only alerts open one: its verdicts do not say whether it has
-    any. They may come first, so that points from before its beginning say nothing.
-    """
-    if before is not None and verdict.timestamp_ms < before.opened_ms:
-        return before
-    is_same = before is not None and before.id == verdict.incident
-    if verdict.incident is None or (verdict.status == "calibrating" and not is_same):
+    """The last incident after this point, which is newer than all that were seen here."""
+    if verdict.incident is None:
         return closed(before, now_seconds) if before else None
-    incident = LastIncident(verdict.incident, verdict.timestamp_ms)
-    if before is not None and is_same:
-        incident = before
+    is_same = before is not None and before.id == verdict.incident
+    incident = before if before is not None and is_same else LastIncident(verdict.incident)
     if verdict.is_anomaly:
         incident.anomalies += 1
         for cause in verdict.contributions:

@@ -3,9 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Final
 
+from msgspec import MsgspecError
 from msgspec.json import Decoder
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -73,14 +75,16 @@ class Metrics(Collector):
 
     def count_told(self, verdicts: Sequence[Verdict], alerts: Sequence[bytes]) -> None:
         """Take into account what no request was answered: points that had waited, and alerts."""
-        now_seconds = time.monotonic()
         for content in alerts:
-            alert = _ALERT.decode(content)
-            self._alerts[alert.kind] += 1
-            self.scoreboard.tell(alert, now_seconds)
+            self._alerts[_ALERT.decode(content).kind] += 1
         self._released.update([verdict.status for verdict in verdicts])
         self._count(verdicts)
         self._show(verdicts)
+
+    def hear(self, content: bytes) -> None:
+        """Take an alert of the log into account, whichever replica wrote it."""
+        with suppress(MsgspecError):  # somebody else put something there
+            self.scoreboard.tell(_ALERT.decode(content), time.monotonic())
 
     def _count(self, verdicts: Sequence[Verdict]) -> None:
         self._anomalies.update([one.model or "" for one in verdicts if one.is_anomaly])

@@ -54,13 +54,14 @@ def models_of(settings: Settings) -> Models:
     return Models(settings.bundles, default=default, budget=budget)
 
 
-def feed_of(url: str, settings: Settings) -> AlertFeed:
-    """The alert log as subscribers follow it."""
+def feed_of(url: str, settings: Settings, metrics: Metrics) -> AlertFeed:
+    """The alert log as subscribers, and the page of metrics, follow it."""
     return AlertFeed(
         url,
         settings.shards,
         queue_size=settings.subscriber_queue,
         max_subscribers=settings.max_subscribers,
+        on_alert=metrics.hear,
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.stream.messages import Alert, Verdict
-from service.stream.silence import SILENCE_MARK
 from service.web.last_incident import LastIncident, closed, incident_after
 
 WINDOW_SECONDS: Final = 60.0
@@ -82,27 +81,11 @@ class Scoreboard:
                 entry.incident = incident_after(verdict, entry.incident, now_seconds)
 
     def tell(self, alert: Alert, now_seconds: float) -> None:
-        """Take an alert into account: some incidents end, or are known to be one, by it alone."""
+        """Take an alert into account, whoever wrote it: some incidents end without a point."""
         entry = self._entries.get(alert.entity)
         incident = entry.incident if entry else None
-        is_known = incident is not None and incident.id == alert.incident
-        if alert.kind == "resolved":
-            if entry and incident and is_known:
-                entry.incident = closed(incident, now_seconds)
-        elif not is_known and not alert.incident.endswith(SILENCE_MARK):
-            self._open(alert, now_seconds)
-
-    def _open(self, alert: Alert, now_seconds: float) -> None:
-        """The verdict of its point may come later."""
-        entry = self._entries.get(alert.entity)
-        if entry is None:
-            if not self._has_room(alert.entity, now_seconds):
-                return
-            window = int(now_seconds / WINDOW_SECONDS)
-            entry = _Entry(alert.model, now_seconds, window, newest_ms=alert.timestamp_ms - 1)
-            self._entries[alert.entity] = entry
-        entry.seen_seconds = now_seconds
-        entry.incident = LastIncident(alert.incident, alert.opened_ms)
+        if entry and incident and incident.id == alert.incident and alert.kind == "resolved":
+            entry.incident = closed(incident, now_seconds)
 
     def leading(self, now_seconds: float) -> tuple[list[Standing], int]:
         """Whom to export, by name where equal, and how many entities are not among them."""

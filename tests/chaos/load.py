@@ -1,6 +1,5 @@
 """The load: clients that send points at a steady rate, and again until they are acknowledged."""
 
-import http.client
 import threading
 import time
 from collections.abc import Sequence
@@ -109,7 +108,7 @@ class Caller:
     """A client with one connection that it keeps."""
 
     def __init__(self, port: int, history: History) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
         self.history = history
         self._refusal: str | None = None  # of the last attempt
 
@@ -122,7 +121,7 @@ class Caller:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        self._client.close()
 
     def post_until_acknowledged(
         self, points: Sequence[Point], *, drops: bool = False
@@ -150,19 +149,15 @@ class Caller:
         """One attempt; None if it was refused, or not answered."""
         body, start = msgspec.json.encode({"points": points}), time.monotonic()
         try:
-            self._connection.request("POST", "/v1/points", body, HEADERS)
-            answer = self._connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
+            answer = self._client.post("/v1/points", content=body, headers=HEADERS)
+        except httpx2.TransportError:
             self._note(start, UNANSWERED, None, None)
             return None
-        if answer.status != 200:
-            detail = content.decode(errors="replace")
-            self._note(start, answer.status, answer.headers.get("retry-after"), detail)
+        if answer.status_code != 200:
+            self._note(start, answer.status_code, answer.headers.get("retry-after"), answer.text)
             return None
         self._note(start, 200, None, None)
-        return msgspec.json.decode(content, type=Verdicts).verdicts
+        return msgspec.json.decode(answer.content, type=Verdicts).verdicts
 
     def _note(self, start: float, status: int, retry_after: str | None, detail: str | None) -> None:
         now = time.monotonic()

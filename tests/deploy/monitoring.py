@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-import httpx2
 import yaml
 
-from tests.deploy.tools import DEPLOY, tool
-from tests.system.processes import Service, free_port
+from tests.deploy.tools import DEPLOY
+from tests.programs import program
+from tests.system.processes import Service, answer_of, free_port
 
 KEY: Final = "deployment-test-key"
 SCRAPE_SECONDS: Final = 0.5
@@ -56,7 +56,7 @@ def alertmanager_config(folder: Path, *, webhook: str) -> Path:
 def running(folder: Path, name: str, *arguments: str) -> Iterator[None]:
     """A server that is killed in the end."""
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([tool(name), *arguments], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen([program(name), *arguments], stdout=log, stderr=log, cwd=folder)
     try:
         yield
     finally:
@@ -117,9 +117,8 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 def found(address: str, query: str) -> list[dict[str, Any]]:
     """What an instant query finds now; nothing while the server is still starting."""
-    try:
-        answer = httpx2.get(f"{address}/api/v1/query", params={"query": query}, timeout=10)
-    except httpx2.TransportError:
+    answer = answer_of(f"{address}/api/v1/query", query=query)
+    if answer is None:
         return []
     assert answer.status_code in (200, 503), answer.text
     return answer.json()["data"]["result"] if answer.status_code == 200 else []

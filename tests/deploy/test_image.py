@@ -19,8 +19,9 @@ import httpx2
 import pytest
 
 from tests.deploy.monitoring import KEY
-from tests.deploy.tools import DEPLOY, said, tool
-from tests.system.processes import ROOT, RedisServer, free_port, until
+from tests.deploy.tools import DEPLOY, said
+from tests.programs import program
+from tests.system.processes import ROOT, RedisServer, free_port, status_of, until
 
 PACKAGES: Final = "python3,python3-venv,python-is-python3"
 PIP_OPTIONS: Final = frozenset({"index-url", "cert", "proxy", "trusted-host"})
@@ -140,7 +141,7 @@ def container(image: Image, folder: Path, command: list[str], **settings: str) -
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(specification))
     name = f"gaugewatch-test-{os.getpid()}"
-    own = [tool("runc"), "--root", str(folder / "state")]
+    own = [program("runc"), "--root", str(folder / "state")]
     with (folder / "log").open("wb") as log:
         run = [*own, "run", "--bundle", str(folder), name]
         process = subprocess.Popen(run, stdout=log, stderr=log)
@@ -173,7 +174,7 @@ def test_the_image_serves_without_torch_root_or_a_writable_disk(
     with container(image, tmp_path / "container", command, **settings) as name:
         inside = ("--root", tmp_path / "container" / "state", "exec", name)
         url = f"http://127.0.0.1:{port}"
-        until(lambda: _status(f"{url}/readyz") == 200, "the container to be ready")
+        until(lambda: status_of(f"{url}/readyz") == 200, "the container to be ready")
         assert said("runc", *inside, "id", "-u") == f"{UID}\n"
         for code in ("import torch", "open('/srv/x', 'w')", "open('/var/lib/gaugewatch/x', 'w')"):
             with pytest.raises(AssertionError, match=r"ModuleNotFound|Read-only"):
@@ -189,10 +190,3 @@ def test_the_image_serves_without_torch_root_or_a_writable_disk(
             timeout=30,
         ).raise_for_status()
     assert answer.json()["verdicts"][0]["status"] == "warming"
-
-
-def _status(url: str) -> int | None:
-    try:
-        return httpx2.get(url, timeout=10).status_code
-    except httpx2.TransportError:
-        return None

@@ -12,7 +12,8 @@ import yaml
 from service.settings import Settings
 from service.stream.store import Store, StoreOptions
 from service.stream.topology import Topology, is_cluster
-from tests.deploy.tools import DEPLOY, said, tool
+from tests.deploy.tools import DEPLOY, said
+from tests.programs import program
 from tests.system.processes import free_port, until
 
 KUSTOMIZE = DEPLOY / "kustomize"
@@ -146,7 +147,7 @@ def redis_node(folder: Path, configuration: Path) -> Iterator[tuple[int, subproc
     port = free_ports()
     own = folder / "redis.conf"
     own.write_text(configuration.read_text("utf-8").replace("/data", str(folder)))
-    command = [tool("redis-server"), str(own), "--port", str(port), "--bind", "127.0.0.1"]
+    command = [program("redis-server"), str(own), "--port", str(port), "--bind", "127.0.0.1"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

@@ -99,7 +99,7 @@ async def test_a_start_and_a_change_under_it_are_refused(store: Store, models: M
     written_by_a_newer_release(store)
     epoch, document = store.configuration()
     with pytest.raises(ConfigurationUnreadable):
-        await rollout.change(lambda known: known.assigning("x", "tiny"))
+        await rollout.change(lambda known: known.with_entities({"x": "tiny"}))
     with pytest.raises(ConfigurationUnreadable):
         await Rollout(store.twin(), Models(models.folder, default=None)).start()
     assert store.configuration() == (epoch, document)

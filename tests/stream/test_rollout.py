@@ -210,7 +210,7 @@ async def test_a_bundle_of_other_dimensions_starts_entities_anew(
 
 
 def assigning(entity: str) -> Change:
-    return lambda known: known.assigning(entity, "tiny")
+    return lambda known: known.with_entities({**known.entities, entity: "tiny"})
 
 
 async def test_many_changes_at_once_all_arrive(store: Store, folder: Path) -> None:

@@ -67,6 +67,17 @@ def test_what_nobody_says_is_what_the_fold_does_anyway(fold: Fold) -> None:
         assert getattr(rules, name).tolist() == [getattr(PLAIN, name).item()]
 
 
+def test_entities_share_a_policy_and_are_looked_up_only_where_they_may_differ(fold: Fold) -> None:
+    names, manifest = ["alpha", "beta", "gamma"], fold.bundle.manifest
+    strict = Policy(open_count=2)
+    alike = ruling_of(Policies(default=strict), names, manifest)
+    assert (len(alike.distinct), alike.index.tolist()) == (1, [0, 0, 0])
+    assert alike.policy(2).open_count == 2
+    some = ruling_of(Policies(patterns=(Patterned("b*", strict),)), names, manifest)
+    assert [some.policy(number).open_count for number in range(3)] == [None, 2, None]
+    assert len(some.distinct) == 2
+
+
 async def test_k_of_n_opens_later_and_changes_no_score(store: Store, bundle_folder: Path) -> None:
     plain, _ = await run(store, bundle_folder, Policies())
     late, _ = await run(store, bundle_folder, Policies(default=Policy(open_count=3, open_window=5)))
@@ -132,6 +143,9 @@ async def test_an_entity_without_calibration_alerts_if_its_policy_says_so(
         verdicts, told = await run(store, bundle_folder, Policies(default=policy), points)
         assert verdicts[-1].status == "calibrating"
         assert bool(told.alerts) is bool(policy.alert_while_calibrating)
+        named = {verdict.incident for verdict in verdicts} - {None}
+        assert named == {alert.incident for alert in told.alerts}
+        assert len(opened(verdicts)) == len(named)
 
 
 async def test_an_incident_under_a_policy_is_replayed_bit_for_bit(

@@ -15,7 +15,7 @@ from redis import Redis
 from service.stream.incident_messages import Wanted
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Limits
-from service.stream.keys import alert_stream_key, silence_key
+from service.stream.keys import alert_stream_key, deadline_key
 from service.stream.messages import Alert, Point
 from service.stream.models import Models
 from service.stream.policy import Maintenance, Policies, Policy
@@ -63,9 +63,9 @@ def alerts_in(client: Redis) -> list[Alert]:
 def wait_over(client: Redis) -> None:
     """Make every deadline pass."""
     for shard in range(SHARDS):
-        waiting: Any = client.zrange(silence_key(shard), 0, -1)
+        waiting: Any = client.zrange(deadline_key(shard), 0, -1)
         if waiting:
-            client.zadd(silence_key(shard), dict.fromkeys(waiting, 1))
+            client.zadd(deadline_key(shard), dict.fromkeys(waiting, 1))
 
 
 async def test_silence_is_told_once_and_ends_with_the_next_point(
@@ -173,7 +173,7 @@ async def test_nobody_waits_for_the_unknown_the_expired_or_by_default(
     async with Ingest(store, models, limits=never) as off:
         await off.submit(points_like("beta", 20))
     assert alerts_in(client) == []
-    assert [client.zcard(silence_key(shard)) for shard in range(SHARDS)] == [0, 0]
+    assert [client.zcard(deadline_key(shard)) for shard in range(SHARDS)] == [0, 0]
 
 
 async def test_silence_in_maintenance_is_told_when_that_is_over(
@@ -191,3 +191,24 @@ async def test_silence_in_maintenance_is_told_when_that_is_over(
         clock.now_ms = over_ms
         assert await ingest.tick() == 1
     assert [alert.reason for alert in alerts_in(client)] == ["no_data"]
+
+
+@pytest.mark.parametrize("is_closed_by_the_clock", [True, False])
+async def test_the_clock_says_whether_silence_is_in_maintenance(
+    store: Store, bundle_folder: Path, client: Redis, *, is_closed_by_the_clock: bool
+) -> None:
+    """The points are of last week: without points only the clock goes on, and a window ends."""
+    clock = Clock()
+    points = points_like("alpha", 30)
+    clock.now_ms = points[-1].timestamp_ms + 7 * 86_400_000
+    start_ms = clock.now_ms if is_closed_by_the_clock else points[0].timestamp_ms
+    hours = Policy(maintenance=(Maintenance(start_ms, start_ms + 3_600_000),))
+    models = with_policies(bundle_folder, Policies(default=hours))
+    async with Ingest(store, models, limits=WAITING, clock_ms=clock) as ingest:
+        await ingest.submit(points)
+        clock.now_ms += 600_000
+        assert await ingest.tick() == (0 if is_closed_by_the_clock else 1)
+        clock.now_ms += 3_600_000
+        await ingest.tick()
+    (told,) = alerts_in(client)
+    assert (told.reason, told.timestamp_ms) == ("no_data", points[-1].timestamp_ms + 600_000)

@@ -4,13 +4,12 @@ import dataclasses
 import os
 import signal
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -29,11 +28,11 @@ from service.stream.keys import (
     shard_of,
 )
 from service.stream.store import Store, StoreOptions
+from tests.headers import HEADER_BYTES, read_header, write_header
 
 LAYOUT = Layout(row_bytes=4, capacity=8, digest="a1")
 OPTIONS = StoreOptions(shards=4, durability="everysec")
 SHARD = shard_of("pump", OPTIONS.shards)
-HEADER = struct.Struct("<16s6q96s")  # token, seq, epoch, due, snapshot_seq, base, renewed, layout
 
 
 def rows(first: int, last: int) -> bytes:
@@ -163,7 +162,7 @@ def test_a_new_layout_rewrites_the_ring_from_the_given_rows(store: Store, client
     assert found is not None
     assert (found[0].layout, found[0].snapshot, found[0].seq) == (wide, b"swapped", 12)
     assert found[1] == b"twelve"
-    assert client.strlen(entity_keys("pump", OPTIONS.shards)[0]) == HEADER.size + 6
+    assert client.strlen(entity_keys("pump", OPTIONS.shards)[0]) == HEADER_BYTES + 6
 
 
 def test_a_new_layout_may_bring_older_rows_along(store: Store) -> None:
@@ -185,7 +184,7 @@ def test_the_ring_grows_lazily_and_never_beyond_its_capacity(store: Store, clien
         store.commit([step])
         token = step.new_token
         sizes.append(client.strlen(ring_key))
-    assert sizes == [HEADER.size + 4 * min(seq, 8) for seq in range(1, 13)]
+    assert sizes == [HEADER_BYTES + 4 * min(seq, 8) for seq in range(1, 13)]
 
 
 def test_a_full_ring_takes_no_more_memory_than_its_bytes(store: Store, client: Redis) -> None:
@@ -199,7 +198,7 @@ def test_a_full_ring_takes_no_more_memory_than_its_bytes(store: Store, client: R
         assert store.commit([step]) == [Outcome.OK]
         token = step.new_token
     payload = client.strlen(ring_key)
-    assert payload == HEADER.size + 264 * 228
+    assert payload == HEADER_BYTES + 264 * 228
     assert (client.memory_usage(ring_key) or 0) < 1.2 * payload
     found = store.recent(["pump"], 300)[0]
     assert found is not None
@@ -324,11 +323,10 @@ def test_entities_expire_and_configuration_does_not(store: Store, client: Redis)
 
 def make_old(client: Redis, keys: Sequence[bytes], *, seconds: int) -> None:
     """As if they had been renewed so long ago."""
-    ring_key = keys[0].decode()
-    *others, renewed, layout = HEADER.unpack(
-        cast(bytes, client.getrange(ring_key, 0, HEADER.size - 1))
-    )
-    client.setrange(ring_key, 0, HEADER.pack(*others, renewed - seconds, layout))
+    header = read_header(client, "pump", OPTIONS.shards)
+    assert header is not None
+    old = header._replace(renewed_seconds=header.renewed_seconds - seconds)
+    write_header(client, "pump", OPTIONS.shards, old)
     for key in keys:
         client.expire(key, OPTIONS.ttl_seconds - seconds)
 

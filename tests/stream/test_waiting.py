@@ -5,12 +5,14 @@ import math
 import numpy as np
 from hypothesis import given, strategies as st
 
+from service.stream.policy_limits import LAST_MS
 from service.stream.waiting import (
     MAX_WAITING_POINTS,
     Fate,
     fates,
     read_waiting,
     waiting_blob,
+    waiting_points,
 )
 
 LATENESS_MS = 5
@@ -73,6 +75,26 @@ def test_what_waits_survives_its_bytes(points: list[tuple[int, float, float]]) -
     again = read_waiting(waiting_blob(times, values), dimensions=2)
     assert again["timestamp_ms"].tolist() == times.tolist()
     assert np.array_equal(again["values"], values, equal_nan=True)
+
+
+@given(
+    st.lists(st.integers(1, LAST_MS - 1), min_size=1, max_size=20, unique=True),
+    st.integers(1, 5),
+    st.data(),
+)
+def test_points_are_counted_without_knowing_their_dimensions(
+    times: list[int], dimensions: int, data: st.DataObject
+) -> None:
+    """Of values that are posted: 0, NaN, or far from the smallest that a float64 can hold."""
+    value = st.floats(allow_infinity=False, allow_subnormal=False)
+    row = st.lists(value, min_size=dimensions, max_size=dimensions)
+    values = data.draw(st.lists(row, min_size=len(times), max_size=len(times)))
+    blob = waiting_blob(np.array(sorted(times), np.int64), np.array(values, np.float64))
+    assert waiting_points(blob) == len(times)
+
+
+def test_bytes_that_hold_no_points_are_none() -> None:
+    assert [waiting_points(b""), waiting_points(b"12345678"), waiting_points(b"torn")] == [0, 0, 0]
 
 
 def test_bytes_of_other_dimensions_are_nobodys() -> None:

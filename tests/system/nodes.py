@@ -1,10 +1,6 @@
 """A Redis Cluster of real processes: made, moved about, and killed."""
 
-import os
-import shutil
-import signal
 import socket
-import subprocess
 import time
 from collections import defaultdict
 from contextlib import suppress
@@ -13,18 +9,23 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from service.stream.keys import alert_count_key, alert_stream_key
 from service.stream.messages import Alert
-from tests.system.processes import free_port, until
+from tests.system.processes import RedisServer, free_port, until
 
 SLOTS: Final = 16_384
 NODE_TIMEOUT_MS: Final = 1_000  # after which a node that is silent is replaced
+OPTIONS: Final = {
+    "cluster-enabled": "yes",
+    "cluster-node-timeout": NODE_TIMEOUT_MS,
+    "cluster-require-full-coverage": "no",
+    "repl-diskless-sync-delay": 0,
+}
 FAILOVER_SECONDS: Final = 6.0  # longer than the 5 s after which a node forgets that it should
 
 
@@ -32,50 +33,11 @@ class Node:
     """`redis-server` as a node; keeps port and data over restarts."""
 
     def __init__(self, folder: Path, *, fsync: str) -> None:
-        folder.mkdir(parents=True)
         self.port = next(port for port in iter(free_port, 0) if port < 55_000 and _has_bus(port))
-        self.folder, self.fsync = folder, fsync
         self.client = Redis(host="127.0.0.1", port=self.port, decode_responses=True)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        binary = shutil.which("redis-server")
-        if binary is None and os.environ.get("CI"):
-            pytest.fail("expected redis-server on the PATH: CI must test against the real one")
-        if binary is None:
-            pytest.skip("NOT TESTED ON A CLUSTER: no redis-server on the PATH (apt install it)")
-        options = {
-            "port": str(self.port),
-            "bind": "127.0.0.1",
-            "dir": str(self.folder),
-            "appendonly": "yes",
-            "appendfsync": self.fsync,
-            "save": "",
-            "maxmemory-policy": "noeviction",
-            "cluster-enabled": "yes",
-            "cluster-node-timeout": str(NODE_TIMEOUT_MS),
-            "cluster-require-full-coverage": "no",
-            "repl-diskless-sync-delay": "0",
-        }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        with (self.folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen([binary, *words], stdout=log, stderr=log)
-        until(self._answers, "a node to answer")
-
-    def kill(self) -> None:
-        """Kill -9."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def freeze(self) -> None:
-        """It keeps its connections and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        server = RedisServer(folder, port=self.port, options={**OPTIONS, "appendfsync": fsync})
+        self.start, self.kill = server.start, server.kill
+        self.freeze, self.thaw = server.freeze, server.thaw
 
     def cluster(self, *words: object) -> Any:
         """What a CLUSTER command says."""
@@ -110,12 +72,6 @@ class Node:
     def is_in_step(self) -> bool:
         """A replica that has copied everything."""
         return self.client.info("replication").get("master_link_status") == "up"
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.client.ping())
-        except RedisError:
-            return False
 
 
 class Nodes:

@@ -1,7 +1,6 @@
 """Real processes: the service by its own command, Debian's redis-server, and how they die."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,9 +12,10 @@ from types import TracebackType
 from typing import Self
 
 import httpx2
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0  # for a loaded machine; nothing waits so long when it works
@@ -33,6 +33,20 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
+
+
+def answer_of(url: str, **parameters: str) -> httpx2.Response | None:
+    """The answer to a GET, None where nobody answers."""
+    try:
+        return httpx2.get(url, params=parameters, timeout=10)
+    except httpx2.TransportError:
+        return None
+
+
+def status_of(url: str) -> int | None:
+    """HTTP status of a GET, None where nobody answers."""
+    answer = answer_of(url)
+    return None if answer is None else answer.status_code
 
 
 def environment(settings: Mapping[str, object] | None = None) -> dict[str, str]:
@@ -103,10 +117,7 @@ class Service:
 
     def status(self, path: str) -> int | None:
         """HTTP status of a GET, None where nobody answers."""
-        try:
-            return httpx2.get(self.url + path, timeout=10).status_code
-        except httpx2.TransportError:
-            return None
+        return status_of(self.url + path)
 
     def get(self, path: str) -> str:
         return httpx2.get(self.url + path, timeout=10).raise_for_status().text
@@ -122,10 +133,18 @@ class RedisServer:
     Keeps port and data over restarts.
     """
 
-    def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binary: Path | None = None,
+        port: int | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        """`options` of the server win over ours."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._binary = binary
-        self.port = free_port()
+        self._binary, self._options = binary, dict(options or {})
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -143,30 +162,27 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        binary = self._binary or shutil.which("redis-server")
-        if binary is None and os.environ.get("CI"):
-            pytest.fail("expected redis-server on the PATH: CI must test against the real one")
-        if binary is None:
-            pytest.skip("NOT TESTED AGAINST REDIS: no redis-server on the PATH (apt install it)")
         options = {
-            "port": str(self.port),
+            "port": self.port,
             "bind": "127.0.0.1",
-            "dir": str(self._folder),
+            "dir": self._folder,
             "appendonly": "yes",
             "appendfsync": "always",
             "save": "",
             "maxmemory-policy": "noeviction",
+            **self._options,
         }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        binary = self._binary or program("redis-server")
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([binary, *words], stdout=log, stderr=log)
         until(self._answers, "redis-server to answer")
 
     def kill(self) -> None:
         """Kill -9."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def freeze(self) -> None:
         """It keeps its connections and answers nothing."""

@@ -210,7 +210,7 @@ def _other(nodes: Nodes, than: Node) -> Node:
 def commit(seq: int, *, after: bytes = b"", entity: str) -> Commit:
     """It waits for more: the key of its deadline exists, as those of points do."""
     new, later_ms = os.urandom(16), 2**50
-    return Commit(entity, after, new, seq, b"row.", 1, LAYOUT, b"snapshot", silent_at_ms=later_ms)
+    return Commit(entity, after, new, seq, b"row.", 1, LAYOUT, b"snapshot", due_ms=later_ms)
 
 
 def paged(store: Store) -> list[str]:

@@ -7,16 +7,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 from redis import Redis
 
-from service.stream.keys import entity_keys
 from service.stream.messages import Point
 from tests.cli.commands import gaugewatch
+from tests.headers import read_header
 from tests.system.conftest import Undisturbed
 from tests.system.processes import PATIENCE_SECONDS, RedisServer, Service, until
 from tests.system.real import BUDGET, real_stretch, shipped_bundle
@@ -158,8 +157,8 @@ def send_and_never_read(service: Service, points: list[Point]) -> socket.socket:
 def kept(service: Service, entity: str) -> int:
     """Points of an entity that Redis has."""
     with Redis.from_url(service.redis_url) as client:
-        seq = cast(bytes, client.getrange(entity_keys(entity, SHARDS)[0].decode(), 16, 23))
-    return int.from_bytes(seq, "little")
+        header = read_header(client, entity, SHARDS)
+    return 0 if header is None else header.seq
 
 
 def assert_told_up_to(service: Service, undisturbed: Undisturbed, count: int) -> None:

@@ -1,28 +1,20 @@
 """A real Prometheus scrapes the service, and promtool has nothing to say."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from service.stream.messages import Verdict
 from tests.builders import ENTITIES
-from tests.system.processes import Service, free_port, until
+from tests.programs import program
+from tests.system.processes import Service, answer_of, free_port, until
 from tests.system.replays import SERIES, Replay, client_of, interleaved, post_until_acknowledged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-def binary(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"NOT TESTED: there is no {name} on the PATH (apt install prometheus)")
-    return found
 
 
 @contextmanager
@@ -41,7 +33,7 @@ def prometheus(service: Service, folder: Path) -> Iterator[str]:
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     address = f"127.0.0.1:{free_port()}"
     command = [
-        binary("prometheus"),
+        program("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",
@@ -57,11 +49,8 @@ def prometheus(service: Service, folder: Path) -> Iterator[str]:
 
 def value(address: str, query: str) -> float | None:
     """Of the only series that a query finds now, None where it finds none."""
-    try:
-        answer = httpx2.get(f"{address}/api/v1/query", params={"query": query}, timeout=10)
-    except httpx2.TransportError:
-        return None
-    if answer.status_code != 200:
+    answer = answer_of(f"{address}/api/v1/query", query=query)
+    if answer is None or answer.status_code != 200:
         return None  # still starting
     found = answer.json()["data"]["result"]
     assert len(found) <= 1, found
@@ -98,7 +87,7 @@ def test_a_real_prometheus_scrapes_scores_and_counters(bundle_folder: Path, tmp_
 
 
 def test_promtool_has_nothing_to_say(bundle_folder: Path, tmp_path: Path) -> None:
-    promtool = binary("promtool")
+    promtool = program("promtool")
     with Service(bundle_folder, tmp_path) as service, client_of(service) as client:
         replay = Replay(service, seed=52)
         replay.begin()

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from service.scoring.bundle import load_bundle
+from service.scoring.fold import Fold
+from service.scoring.offline import score_series
+from service.scoring.series import read_series
 from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, values_like
 from trainer.cli import main
 from trainer.config import preset
@@ -332,6 +335,28 @@ def fleet(folder: Path) -> Path:
     for entity in ENTITIES:
         npz(folder, entity)
     return folder
+
+
+def test_fit_does_not_learn_from_what_people_called_a_fault(run: Run, tmp_path: Path) -> None:
+    """A fault among the points that calibrate hides the next one of its kind."""
+    train = values_like("alpha", 1600, seed=4)
+    train[1500:1540, CULPRIT] += 3.0
+    np.savez(tmp_path / "alpha.npz", train=train, dimensions=np.array(DIMENSIONS))
+    test = read_series(npz(tmp_path, "later"), part="test")
+    fault = {"incident": "alpha@90000000", "entity": "alpha", "opened_ms": 90_000_000}
+    told = {"note": {"label": "true"}, "alert": {"kind": "resolved", "timestamp_ms": 92_700_000}}
+    (tmp_path / "labels.json").write_text(json.dumps({"incidents": [fault | told]}))
+    peaks, errors = [], []
+    for given in ((), ("--labels", tmp_path / "labels.json")):
+        folder = tmp_path / f"models-{len(given)}"
+        words = ("--data", tmp_path / "alpha.npz", "--output", folder, "--name", "m", *given)
+        ran = run("fit", *words, "--model", "linear", "--period-seconds", "60", "--no-report")
+        assert ran.code == 0, ran.err
+        errors.append(ran.err)
+        (scored,) = score_series(Fold(load_bundle(folder / "m")), [test])
+        peaks.append(np.nanmax(scored.score[300:320]))
+    assert "1 true incidents: 56 points of 1 entities are left out" in errors[1]
+    assert peaks[1] > 1.5 * peaks[0]
 
 
 @pytest.mark.slow

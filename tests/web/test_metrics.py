@@ -1,15 +1,18 @@
-import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from service.stream.embedded import EmbeddedValkey
 from service.web.app import create_app
 from service.web.auth import ACCESS
-from service.web.entity_gauges import entity_gauges
+from service.web.metrics import Metrics
+from service.web.scoreboard import Scoreboard
+from tests.programs import program
+from tests.system.processes import until
 from tests.web.hostile import body
 from tests.web.serving import HOME, settings_for
 from tests.web.test_points import JSON, rows
@@ -146,6 +149,39 @@ def test_an_entity_that_alerts_while_it_is_calibrating_is_shown(
     assert {"entity": "quiet"}.items() <= series(page, "gaugewatch_incident_open")[1].items()
 
 
+def test_replicas_agree_on_incidents_whoever_scored_or_ended_them(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    """The one with the newest point is asked: it wrote neither the first alert nor the last."""
+    with EmbeddedValkey(tmp_path / "valkey") as valkey, ExitStack() as stack:
+        settings = settings_for(bundle_folder, tmp_path, redis_url=valkey.url)
+        apps = [create_app(settings) for _ in range(2)]
+        first, second = (stack.enter_context(TestClient(app, base_url=HOME)) for app in apps)
+        first.put("/v1/policies", json={"default": {"alert_while_calibrating": True}})
+        effective = "/v1/policies/effective?entity=newcomer"
+        until(lambda: "default" in second.get(effective).text, "the other to know the policy")
+        for name in ("alpha", "newcomer"):
+            points = rows(name, 33)
+            points[30]["values"][2] += 50.0
+            first.post("/v1/points", json={"points": points[:31]})
+            second.post("/v1/points", json={"points": points[31:]})
+        page = second.get("/metrics").text
+        board = apps[1].state.services.metrics.scoreboard
+        for name in ("alpha", "newcomer"):
+            assert value(page, "gaugewatch_incident_open", entity=name) == 1
+            assert first.delete(f"/v1/entities/{name}").status_code == 204
+        until(lambda: not is_open(board, time.monotonic() + 61), "the ends to be heard of")
+
+
+def is_open(board: Scoreboard, now_seconds: float) -> bool:
+    return any(standing.is_open for standing in board.leading(now_seconds)[0])
+
+
+def test_what_is_not_an_alert_stops_nobody() -> None:
+    metrics = Metrics(budgets=dict, scoreboard=Scoreboard(shown=1, max_entities=1))
+    metrics.hear(b"not an alert")
+
+
 def test_an_incident_ends_on_the_page_with_its_entity(bundle_folder: Path, tmp_path: Path) -> None:
     """No point comes that could say so."""
     points = rows("alpha", 31)
@@ -156,10 +192,8 @@ def test_an_incident_ends_on_the_page_with_its_entity(bundle_folder: Path, tmp_p
         scoreboard = app.state.services.metrics.scoreboard
         assert client.delete("/v1/entities/alpha").status_code == 204
         page = client.get("/metrics").text
-        later = entity_gauges(scoreboard, time.monotonic() + 61)
+        until(lambda: not is_open(scoreboard, time.monotonic() + 61), "the end to be heard of")
     assert value(page, "gaugewatch_incident_open", entity="alpha") == 1, "a minute longer"
-    (is_open,) = [family for family in later if family.name == "gaugewatch_incident_open"]
-    assert [sample.value for sample in is_open.samples] == [0]
 
 
 def test_missing_values_of_scored_points_are_counted(bundle_folder: Path, tmp_path: Path) -> None:
@@ -216,9 +250,7 @@ def test_names_that_need_escapes_do_not_break_the_page(bundle_folder: Path, tmp_
 
 
 def test_promtool_has_nothing_to_say(client: TestClient) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("NOT CHECKED BY PROMTOOL: it is not on the PATH (apt install prometheus)")
+    promtool = program("promtool")
     client.post("/v1/points", json={"points": rows("linted", 8)})
     page = client.get("/metrics")
     assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

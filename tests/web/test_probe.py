@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from service.web.app import create_app
 from service.web.probe import ProbePage
 from tests.builders import DIMENSIONS
 from tests.deploy.monitoring import KEY, found, running
+from tests.programs import program
 from tests.system.processes import free_port, until
 from tests.web.hostile import HOSTILE
 from tests.web.serving import HOME, serving, settings_for
@@ -188,9 +188,7 @@ def rendered(view: EntityView) -> str:
 
 
 def test_promtool_has_nothing_to_say(own: TestClient) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("NOT CHECKED BY PROMTOOL: it is not on the PATH (apt install prometheus)")
+    promtool = program("promtool")
     faulty(own)
     own.post("/v1/points", json={"points": rows("young", 1)})
     for entity in ("alpha", "young"):

@@ -155,12 +155,6 @@ def test_points_of_a_request_may_be_named_in_any_order() -> None:
     assert (standing.newest_ms, standing.is_open) == (5, True)
 
 
-def test_an_entity_without_calibration_has_no_incident() -> None:
-    scores = board()
-    scores.note(msgspec.structs.replace(incident(3.0, 1, cpu=1.0), status="calibrating"), 0.0)
-    assert not scores.leading(0.0)[0][0].is_open
-
-
 def alert(kind: AlertKind, name: str = "a@5", timestamp_ms: int = 5) -> Alert:
     """Of an incident of `a` that opened at 5 ms."""
     return Alert(
@@ -183,29 +177,12 @@ def alert(kind: AlertKind, name: str = "a@5", timestamp_ms: int = 5) -> Alert:
     )
 
 
-def calibrating(timestamp_ms: int, *, name: str | None = None) -> Verdict:
-    now = incident(3.0 if name else 0.1, timestamp_ms, cpu=1.0)
-    return msgspec.structs.replace(now, status="calibrating", incident=name)
-
-
-@pytest.mark.parametrize("is_told_first", [True, False])
-def test_an_entity_without_calibration_that_alerts_is_shown(is_told_first: bool) -> None:
-    """Its verdicts come after the alert, or before; points of the same request are older."""
+def test_an_entity_without_calibration_that_alerts_is_shown() -> None:
+    """Its points name only incidents of which people are told."""
     scores = board()
-    if is_told_first:
-        scores.tell(alert("opened"), 0.0)
-    for timestamp_ms in range(3, 7):
-        scores.note(calibrating(timestamp_ms, name="a@5" if timestamp_ms >= 5 else None), 0.0)
-    if not is_told_first:
-        scores.tell(alert("opened"), 0.0)
-    for second in (0.0, 300.0):
-        assert scores.leading(second)[0][0].is_open
-    scores.note(calibrating(7, name="a@5"), 301.0)
-    (standing,), _ = scores.leading(301.0)
+    scores.note(msgspec.structs.replace(incident(3.0, 1, cpu=1.0), status="calibrating"), 0.0)
+    (standing,), _ = scores.leading(300.0)
     assert (standing.is_open, standing.causes) == (True, (("cpu", 1.0),))
-    scores.tell(alert("resolved", timestamp_ms=8), 302.0)
-    assert scores.leading(361.0)[0][0].is_open
-    assert not scores.leading(362.0)[0][0].is_open
 
 
 def test_an_incident_that_ends_without_a_point_ends() -> None:
@@ -219,21 +196,15 @@ def test_an_incident_that_ends_without_a_point_ends() -> None:
     assert not scores.leading(360.0)[0][0].is_open
 
 
-def test_a_silence_is_no_incident_of_the_board() -> None:
+def test_an_alert_makes_no_entity_known_and_opens_nothing() -> None:
+    """Its points do, where they are scored."""
     scores = board()
-    scores.tell(alert("opened", "a@5~silence"), 0.0)
+    scores.tell(alert("opened"), 0.0)
     assert scores.leading(0.0) == ([], 0)
     scores.note(verdict("a", 0.5), 0.0)
-    scores.tell(alert("opened", "a@5~silence"), 0.0)
+    for name in ("a@5", "a@5~silence"):
+        scores.tell(alert("opened", name), 0.0)
     assert not scores.leading(0.0)[0][0].is_open
-
-
-def test_an_alert_finds_room_as_a_verdict_does() -> None:
-    scores = board(max_entities=1)
-    scores.note(verdict("b", 0.5), 0.0)
-    scores.tell(alert("opened"), 0.0)
-    shown, left_out = scores.leading(0.0)
-    assert ([one.entity for one in shown], left_out) == (["b"], 1)
 
 
 def test_a_point_without_a_score_ends_an_incident_but_makes_no_entity_known() -> None:
