@@ -1,9 +1,10 @@
 -- One atomic commit for many entities: everything is checked before the first write, because a
 -- script that fails half-way keeps what it has written.
 --
--- KEYS     ring, snapshot, waiting points of each commit; then deadlines and index of entities of
---          each shard, alert stream and count of shards with alerts, record, rows and index of each
---          incident, and the tallies of each shard and day
+-- KEYS     ring and snapshot of each commit; then deadlines and index of entities of each shard,
+--          alert stream and count of shards with alerts, record, rows and index of each incident,
+--          and the tallies of each shard and day. As few as can be that may not exist: while a slot
+--          moves, a cluster refuses calls with such keys
 -- ARGV[1]  msgpack of {epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds,
 --          entities_kept, layouts, tallies, commits}: numbers, names and digests. A commit is {seq,
 --          row_count, layout, keys of its shard, tally, scored, due_ms, rare}, `rare` is what only
@@ -67,7 +68,7 @@ end
 
 local function has_room(i)
   local key = commits[i][4] + 1
-  local prefix, entity = string.match(KEYS[3 * i - 2], '^(gw:{%d+}:e:)(.*)$')
+  local prefix, entity = string.match(KEYS[2 * i - 1], '^(gw:{%d+}:e:)(.*)$')
   indexed[key] = indexed[key] or call('ZCARD', KEYS[key])
   if not is_expired[entity] and call('ZSCORE', KEYS[key], entity) then
     is_again[entity] = true
@@ -80,7 +81,7 @@ local function has_room(i)
 end
 
 local function decide(i, commit)
-  local header, blob, layout = call('GETRANGE', KEYS[3 * i - 2], 0, HEADER_BYTES - 1), ARGV[i + 1],
+  local header, blob, layout = call('GETRANGE', KEYS[2 * i - 1], 0, HEADER_BYTES - 1), ARGV[i + 1],
     layouts[commit[3]]
   local expected = sub(blob, 17, -1 - commit[2] * layout[1])
   if #header < HEADER_BYTES then
@@ -113,7 +114,7 @@ end
 
 -- Strings that grow are given twice what they need: a ring that is full has stopped growing.
 local function write_ring(i, commit)
-  local key, blob, layout, row_count = KEYS[3 * i - 2], ARGV[i + 1], layouts[commit[3]], commit[2]
+  local key, blob, layout, row_count = KEYS[2 * i - 1], ARGV[i + 1], layouts[commit[3]], commit[2]
   local row_bytes, capacity = layout[1], layout[2]
   if row_count > capacity then row_count = capacity end
   local rows = row_count > 0 and sub(blob, -row_count * row_bytes) or ''
@@ -136,24 +137,31 @@ local function write_ring(i, commit)
   end
 end
 
--- Waiting points live exactly as long as the entity.
+local function kept_waiting(key)
+  local size = call('GETRANGE', key, 0, 3)
+  local bytes = #size == 4 and string_unpack('<I4', size) or 0
+  local waiting = bytes > 0 and call('GETRANGE', key, 4, 3 + bytes) or ''
+  return #waiting == bytes and waiting or '' -- of what is damaged, none
+end
+
+-- Waiting points lie in front of the snapshot, their length first, so that they live exactly as long.
 local function write_beside(i, rare)
-  local ring_key, snapshot_key, waiting_key = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
-  if rare and rare[1] > 0 then call('SET', snapshot_key, ARGV[rare[1]]) end
-  if rare and rare[2] > 0 and ARGV[rare[2]] ~= '' then
-    call('SET', waiting_key, ARGV[rare[2]], 'EX', ttl_seconds)
-  elseif is_new[i] or rare and rare[2] > 0 then
-    call('DEL', waiting_key)
+  local ring_key, key = KEYS[2 * i - 1], KEYS[2 * i]
+  local has_snapshot, has_waiting = rare and rare[1] > 0, rare and rare[2] > 0
+  if has_snapshot or has_waiting then
+    local waiting = is_new[i] and '' or kept_waiting(key)
+    local snapshot = has_snapshot and ARGV[rare[1]] or call('GETRANGE', key, 4 + #waiting, -1)
+    if has_waiting then waiting = ARGV[rare[2]] end
+    call('SET', key, string_pack('<I4', #waiting) .. waiting .. snapshot, 'KEEPTTL')
   end
   if renewed[i] then
     call('EXPIRE', ring_key, ttl_seconds)
-    call('EXPIRE', snapshot_key, ttl_seconds)
-    call('EXPIRE', waiting_key, ttl_seconds)
+    call('EXPIRE', key, ttl_seconds)
   end
 end
 
 local function entity_of(i)
-  return string.match(KEYS[3 * i - 2], '^gw:{%d+}:e:(.*)$')
+  return string.match(KEYS[2 * i - 1], '^gw:{%d+}:e:(.*)$')
 end
 
 local function write_alerts(i, rare, last)

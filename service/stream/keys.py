@@ -17,11 +17,11 @@ def shard_of(entity: str, shards: int) -> int:
     return zlib.crc32(entity.encode()) % shards
 
 
-def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes, bytes]:
-    """Ring, snapshot and waiting points; the shard is the hash tag."""
+def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes]:
+    """Ring and snapshot; the shard is the hash tag."""
     name = entity.encode()
     tag = b"gw:{%d}:" % (zlib.crc32(name) % shards)
-    return tag + b"e:" + name, tag + b"s:" + name, tag + b"w:" + name
+    return tag + b"e:" + name, tag + b"s:" + name
 
 
 def alert_stream_key(shard: int) -> bytes:

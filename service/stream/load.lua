@@ -1,9 +1,10 @@
 -- Reads many entities, each as one consistent whole.
 --
--- KEYS     ring, snapshot, waiting points of each entity
+-- KEYS     ring and snapshot of each entity
 -- ARGV[1]  how many of the last rows to add, beside those since the snapshot
 -- Reply per entity: nothing, or {token, seq, epoch, layout, snapshot_seq, snapshot, rows since the
--- snapshot, last rows, waiting points}. The ring begins with its header, as commit.lua writes it.
+-- snapshot, last rows, waiting points}. The ring begins with its header, the snapshot with the
+-- waiting points, as commit.lua writes them; a damaged snapshot is none.
 
 local HEADER, HEADER_BYTES = '<c16i8i8i8i8i8i8c96', 160
 
@@ -20,7 +21,14 @@ local function last_rows(ring_key, wanted, header)
   return rows .. redis.call('GETRANGE', ring_key, HEADER_BYTES, last)
 end
 
-local function entity(ring_key, snapshot_key, waiting_key)
+local function snapshot_and_waiting(key)
+  local both = redis.call('GET', key) or ''
+  local waiting_bytes = #both < 4 and 0 or struct.unpack('<I4', both)
+  if #both < 4 + waiting_bytes then return '', '' end
+  return string.sub(both, 5 + waiting_bytes), string.sub(both, 5, 4 + waiting_bytes)
+end
+
+local function entity(ring_key, snapshot_key)
   local packed = redis.call('GETRANGE', ring_key, 0, HEADER_BYTES - 1)
   if #packed < HEADER_BYTES then return false end
   local token, seq, epoch, _, snapshot_seq, base, _, padded = struct.unpack(HEADER, packed)
@@ -29,17 +37,14 @@ local function entity(ring_key, snapshot_key, waiting_key)
   local header = {
     seq = seq, base = base, row_bytes = tonumber(row_bytes), capacity = tonumber(capacity),
   }
-  return {
-    token, seq, epoch, layout, snapshot_seq,
-    redis.call('GET', snapshot_key) or '',
-    last_rows(ring_key, seq - snapshot_seq, header),
-    last_rows(ring_key, tonumber(ARGV[1]), header),
-    redis.call('GET', waiting_key) or '',
-  }
+  local snapshot, waiting = snapshot_and_waiting(snapshot_key)
+  local since, last = last_rows(ring_key, seq - snapshot_seq, header),
+    last_rows(ring_key, tonumber(ARGV[1]), header)
+  return {token, seq, epoch, layout, snapshot_seq, snapshot, since, last, waiting}
 end
 
 local found = {}
-for i = 1, #KEYS, 3 do
-  found[#found + 1] = entity(KEYS[i], KEYS[i + 1], KEYS[i + 2])
+for i = 1, #KEYS, 2 do
+  found[#found + 1] = entity(KEYS[i], KEYS[i + 1])
 end
 return found

@@ -261,7 +261,7 @@ async def test_a_damaged_entity_starts_again_and_disturbs_nobody(
         await ingest.submit([next(points) for _ in range(40)])
         while (stored := store.load(["alpha"])[0]) is not None and not stored.rows:
             await ingest.submit([next(points)])
-    ring, snapshot, _ = entity_keys("alpha", SHARDS)
+    ring, snapshot = entity_keys("alpha", SHARDS)
     with Redis.from_url(redis_url) as client:
         assert client.exists(ring)
         gone = {"snapshot": [snapshot], "ring": [ring], "both": [ring, snapshot]}[damage]

@@ -193,7 +193,7 @@ def test_waiting_points_change_alone_and_stay_when_nobody_speaks_of_them(
         assert found is not None
         kept.append((found.seq, found.waiting))
     assert kept == [(1, b"two"), (2, b"two"), (2, b""), (3, b"three"), (4, b"")]
-    assert not client.exists(entity_keys("pump", SHARDS)[2])
+    assert client.getrange(entity_keys("pump", SHARDS)[1].decode(), 0, 3) == bytes(4)
 
 
 def test_nothing_that_waits_outlives_its_entity(store: Store) -> None:

@@ -257,7 +257,7 @@ async def test_the_end_of_an_incident_is_told_where_the_snapshot_cannot_be_read(
     points = points_like("alpha", 62, fault_from=55)
     async with swapping(store, folder, Policy()) as (ingest, _swap):
         *_, last = await ingest.submit(points[:57])
-    _, snapshot, _ = entity_keys("alpha", OPTIONS.shards)
+    _, snapshot = entity_keys("alpha", OPTIONS.shards)
     client.set(snapshot, remains)
     models = Models(folder, default=None)
     await Rollout(store.twin(), models).start()
