@@ -25,7 +25,7 @@ def give_up(store: Store, entities: Sequence[str]) -> GivenUp:
 
     Who comes back to a bundle begins anew then. Nobody waits for them. Raises StoreUnavailable.
     """
-    if not entities:
+    if not entities or store.epoch() > store.commit_epoch:  # somebody may score them now
         return GivenUp([], 0)
     told = unended(store, entities)
     left = {

@@ -5,8 +5,10 @@ Prometheus is real, and so are the service, its Redis and the faults.
 
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +79,26 @@ def fed(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             assert _post(client, points[-1:]) == 503
             redis.thaw()
             until(lambda: found(address, "gaugewatch_score"), "scores")
-            yield address
+            with repeating(client, points[-1:]):  # or there is no rate on a slow machine
+                yield address
+
+
+@contextmanager
+def repeating(client: httpx2.Client, points: list[Point]) -> Iterator[None]:
+    """Points that are posted again and again meanwhile."""
+    is_over = threading.Event()
+
+    def post() -> None:
+        while not is_over.wait(0.5):
+            _post(client, points)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _client(service: Service) -> httpx2.Client:

@@ -13,6 +13,7 @@ from service.stream.ingest import Ingest
 from service.stream.keys import entity_keys
 from service.stream.models import Models
 from service.stream.policy import Policies, Policy
+from service.stream.rollout import Rollout
 from service.stream.store import Store
 from tests.builders import PERIOD_MS, another_version
 from tests.headers import read_header, write_header
@@ -181,6 +182,26 @@ async def test_what_is_open_of_an_entity_that_no_bundle_scores_any_more_ends(
     assert ended(client) == [*before, (incident, "abandoned")]
     assert open_incidents(store) == []
     assert [found is None for found in store.load(["stranger", "calm"])] == [True, False]
+
+
+async def test_a_replica_that_lags_behind_the_configuration_gives_nobody_up(
+    store: Store, folder: Path, client: Redis
+) -> None:
+    """A bundle may have been assigned just now."""
+    loud = Policies(default=Policy(alert_while_calibrating=True))
+    async with Ingest(store, served(folder, loud), limits=LIMITS) as ingest:
+        await ingest.submit(points_like("stranger", 400, fault_from=390))
+    before = open_incidents(store)
+    lose_default(folder)
+    models = served(folder)
+    async with Ingest(store.twin(), models, limits=LIMITS) as restarted:
+        assert store.configure(store.epoch(), b"{}") is not None
+        wait_over(client)
+        await restarted.tick()
+        assert open_incidents(store) == before != []
+        await Rollout(store.twin(), models).start()
+        await restarted.tick()
+    assert open_incidents(store) == []
 
 
 async def test_points_that_wait_are_counted_when_their_entity_is_deleted(
