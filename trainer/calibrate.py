@@ -14,7 +14,7 @@ from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, Calibration, Manifest
 from service.scoring.combine import combined
 from service.scoring.incident import RESOLVE_AFTER
-from service.scoring.normaliser import LN_2, Normaliser, starting_age
+from service.scoring.normaliser import LN_2, Normaliser, one_nat, starting_age
 from service.scoring.tail import fit_tail, flagged_share, surprisal
 from trainer.measures.events import runs
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
@@ -114,9 +114,14 @@ def _band(observed: Observed) -> FloatArray:
 def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, FloatArray, float]:
     """Tails of each view and of the alarm score, and the exceedances per incident.
 
-    `aggregates` (time, view); returns knots (view + 1, K), tail (view + 1, 4), kappa.
+    `aggregates` (time, view); returns knots (view + 1, K), tail (view + 1, 4), kappa. One nat of
+    one dimension is never more than one nat of a view.
     """
-    tails = [fit_tail(column) for column in aggregates.T]
+    dimensions = len(manifest.dimensions)
+    tails = [
+        fit_tail(column, least_scale=one_nat(view, dimensions))
+        for column, view in zip(aggregates.T, manifest.views, strict=True)
+    ]
     levels = np.stack(
         [
             surprisal(column, tail.knots[None], tail.constants[None])

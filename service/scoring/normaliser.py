@@ -5,6 +5,7 @@ Evaluation of Anomaly Detection and Diagnosis in Multivariate Time Series", TNNL
 recursive), judges a new error by them, and only then learns from it.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -187,6 +188,13 @@ def aggregate(surprisal: Float32Array, view: View) -> npt.NDArray[np.float64]:
         terms = np.sqrt(surprisal) if view.aggregation == "sum_sqrt" else surprisal
     sums: npt.NDArray[np.float64] = np.ascontiguousarray(terms).sum(axis=-1, dtype=np.float64)
     return sums
+
+
+def one_nat(view: View, dimensions: int) -> float:
+    """What an aggregate grows by when one ordinary dimension (c = ln 2) says one nat more."""
+    if view.aggregation == "top_mean":
+        return 1.0 / min(view.top, dimensions)
+    return 1.0 if view.aggregation == "sum" else 0.5 / math.sqrt(LN_2)
 
 
 def _alike(views: Sequence[View]) -> list[tuple[View, list[int]]]:
