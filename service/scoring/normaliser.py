@@ -16,8 +16,6 @@ from service.scoring.bundle import Manifest, View
 LN_2 = float(np.log(2.0))
 YOUNG_POINTS = 32
 WINSOR = 3.0  # deviations beyond which an error teaches no more than this
-CAP = 1_000.0  # nats; not less: culprits are enormous (docs/detection-notes.md, Who is to blame)
-CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
 MAX_DEVIATION = 1e9
 SETTLED_AGE = 1 << 30  # points; the calibration of an entity that was trained on
 CALIBRATING_AGE = 256  # what the pooled calibration is worth for an entity it never saw
@@ -105,16 +103,15 @@ class Normaliser:
         self,
         deviations: Float32Array,
         *,
-        is_constant: npt.NDArray[np.bool_],
+        cap: Float32Array,
         is_missing: npt.NDArray[np.bool_],
     ) -> Float32Array:
-        """Nats of each deviation (batch, view, dimension), capped; ln 2 where missing.
+        """Nats of each deviation (batch, view, dimension), at most `cap`; ln 2 where missing.
 
-        `is_constant` and `is_missing` are (batch, dimension).
+        `cap` and `is_missing` are (batch, dimension).
         """
-        cap = np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))[:, None, :]
         nats = normal_surprisal(deviations)
-        np.minimum(nats, cap, out=nats)
+        np.minimum(nats, cap[:, None, :], out=nats)
         if is_missing.any():
             np.copyto(nats, np.float32(LN_2), where=is_missing[:, None, :])
         return nats
