@@ -3,7 +3,8 @@
     python -m benchmarks.detection --from benchmark
 
 The folder is one that `gaugewatch-trainer benchmark` wrote. `benchmarks/results/` gets the summary
-and the measures by entity, both rounded; `docs/pictures/` some of its pictures.
+and the measures by entity, both rounded; `docs/pictures/` some of its pictures. Suites that the
+folder does not have stay as they are.
 """
 
 import csv
@@ -38,11 +39,38 @@ MOST_BYTES = 150_000  # of a picture
 
 def main(folder: Annotated[Path, typer.Option("--from", exists=True, file_okay=False)]) -> None:
     """Copy the summary, the measures by entity and the pictures."""
-    SUMMARY.write_text(shortened((folder / "benchmark.json").read_text()))
-    ENTITIES.write_text(rounded((folder / "entities.csv").read_text()))
+    text, sheet = (folder / "benchmark.json").read_text(), (folder / "entities.csv").read_text()
+    made = Summary.model_validate_json(text)
+    if SUMMARY.is_file():
+        text = joined(Summary.model_validate_json(SUMMARY.read_text()), made).model_dump_json()
+        sheet = joined_sheet(ENTITIES.read_text(), sheet)
+    SUMMARY.write_text(shortened(text))
+    ENTITIES.write_text(rounded(sheet))
     SHOWN.mkdir(exist_ok=True)
     for name in PICTURES:
-        copy_picture(folder / "pictures" / f"{name}.png", SHOWN / f"{name}.png")
+        if name.split("-")[0] in made.suites:
+            copy_picture(folder / "pictures" / f"{name}.png", SHOWN / f"{name}.png")
+
+
+def joined(kept: Summary, made: Summary) -> Summary:
+    """What was made, and of what was there the suites that were not made again."""
+    suites = {**kept.suites, **made.suites}
+    known = [name for name in BENCH.suites if name in suites]
+    return Summary(
+        codes=tuple(sorted({*kept.codes, *made.codes})),
+        suites={name: suites[name] for name in [*known, *sorted(suites.keys() - set(known))]},
+    )
+
+
+def joined_sheet(kept: str, made: str) -> str:
+    """The same for the measures by entity; the first column is the suite."""
+    head, *lines = made.splitlines(keepends=True)
+    again = {line.split(",")[0] for line in lines}
+    old_head, *old = kept.splitlines(keepends=True)
+    if old_head != head:
+        raise SystemExit(f"{ENTITIES} has other columns; make every suite again")
+    others = [line for line in old if line.split(",")[0] not in again]
+    return head + "".join(sorted([*others, *lines], key=lambda line: line.split(",")[0]))
 
 
 def shortened(text: str) -> str:

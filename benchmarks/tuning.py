@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from service.scoring.bundle import Bundle, load_bundle
+from service.scoring.calibration import CAP, CONSTANT_CAP
 from service.scoring.combine import combined
 from service.scoring.manifest import View
 from service.scoring.normaliser import (
-    CAP,
-    CONSTANT_CAP,
     Normaliser,
     aggregate,
     normal_surprisal,

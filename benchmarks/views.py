@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.tuning import Combine, Machine, observed
+from service.scoring.calibration import CAP
 from service.scoring.combine import HALF_LIVES_POINTS, combined, remember, sustained
-from service.scoring.normaliser import CAP, LN_2
+from service.scoring.normaliser import LN_2
 from service.scoring.tail import SECONDS_PER_DAY, fit_tail, surprisal, threshold_surprisal
 from trainer.calibrate import fit_kappa
 from trainer.measures.attribution import hit_rate

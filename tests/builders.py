@@ -19,6 +19,7 @@ from service.scoring.bundle import (
     write_calibration,
     write_manifest,
 )
+from service.scoring.calibration import CAP
 from service.scoring.series import Series
 from tests.tiny_graphs import LOADING, MEMBERS, WINDOW_LENGTH, step_graph, window_graph
 from trainer.calibrate import calibrate
@@ -151,4 +152,5 @@ def _neutral_calibration(manifest: Manifest, rows: int) -> Calibration:
         band=np.ones((rows, dimensions)),
         kappa=np.ones(rows),
         is_constant=np.zeros((rows, dimensions), bool),
+        cap=np.full((rows, dimensions), CAP),
     )

@@ -132,7 +132,10 @@ class Entity:
         errors = [self._view_error(error, view) for view in manifest.views]
         for v, view in enumerate(manifest.views):
             judged = zip(self.normalisers[v], errors[v], strict=True)
-            nats = [min(normal_surprisal(one.judge(e)), 1000.0) for one, e in judged]
+            said = [normal_surprisal(one.judge(e)) for one, e in judged]
+            nats = [
+                min(nat, cap) for nat, cap in zip(said, calibration.cap[self.index], strict=True)
+            ]
             knots, tail = calibration.knots[self.index, v], calibration.tail[self.index, v]
             levels.append(surprisal(aggregate(nats, view), knots, tail))
             for d, nat in enumerate(nats if view.role != "severity" else ()):

@@ -66,6 +66,24 @@ def test_the_committed_sheet_has_every_line_and_few_digits() -> None:
             assert same, (short, full)
 
 
+def test_suites_that_were_not_made_again_stay_as_they_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    detection.main(folder / "made")
+    summary, sheet = detection.SUMMARY.read_text(), detection.ENTITIES.read_text()
+    detection.SUMMARY.write_text(summary.replace('"smd"', '"msl"'))
+    detection.ENTITIES.write_text(sheet.replace("\nsmd,", "\nmsl,"))
+    detection.main(folder / "made")
+    found = Summary.model_validate_json(detection.SUMMARY.read_text())
+    once = Summary.model_validate_json(summary)
+    assert list(found.suites) == ["smd", "msl", *(name for name in once.suites if name != "smd")]
+    assert found.suites["msl"] == found.suites["smd"] == once.suites["smd"]
+    lines = detection.ENTITIES.read_text().splitlines()
+    assert len(lines) == len(set(lines))
+    assert {line for line in lines if not line.startswith("msl,")} == set(sheet.splitlines())
+
+
 def test_pictures_are_copied_and_those_that_are_no_more_go(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,13 @@ from service.scoring.bundle import (
     write_calibration,
     write_manifest,
 )
+from service.scoring.calibration import usual_cap
 from service.scoring.tail import KNOTS
 from trainer.calibrate import calibrate
 from trainer.export import Exported, export
 from trainer.fit import Fitted
 from trainer.observe import BoolArray, FloatArray, Stretch
+from trainer.switches import switch_cap
 from trainer.views import default_views
 
 WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
@@ -91,7 +93,10 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
 
 
 def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
-    """What is known before the first error: centres, and the dimensions that never moved."""
+    """What is known before the first error: centres, what never moved, and what is a switch."""
+    is_constant = never_moved(fitted)
+    own = [series.values for series in fitted.series]
+    switches = np.stack([switch_cap(values) for values in (np.vstack(own), *own)])
     rows, dimensions, views = len(fitted.entities) + 1, len(manifest.dimensions), manifest.views
     return Calibration(
         center=fitted.linear.scaling.center,
@@ -101,7 +106,8 @@ def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
         excess=np.ones((rows, len(views))),
         band=np.ones((rows, dimensions)),
         kappa=np.ones(rows),
-        is_constant=never_moved(fitted),
+        is_constant=is_constant,
+        cap=np.minimum(usual_cap(is_constant), switches),
     )
 
 

@@ -14,7 +14,7 @@ from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, Calibration, Manifest
 from service.scoring.combine import combined
 from service.scoring.incident import RESOLVE_AFTER
-from service.scoring.normaliser import LN_2, Normaliser, starting_age
+from service.scoring.normaliser import LN_2, Normaliser, one_nat, starting_age
 from service.scoring.tail import fit_tail, flagged_share, surprisal
 from trainer.measures.events import runs
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
@@ -28,7 +28,7 @@ MIN_EXCEEDANCES = 20  # fewer say nothing about how many share an incident
 def calibrate(
     draft: Bundle, stretches: Sequence[Stretch], *, on_point: Callable[[int], None] | None = None
 ) -> Calibration:
-    """Fit every constant of `draft` but its centre and its constant dimensions."""
+    """Fit every constant of `draft` but its centres, constant dimensions and caps."""
     names = draft.manifest.entities
     points = {names[one.entity_index - 1]: len(one.values) - one.warm_up for one in stretches}
     if short := [f"{name} has {count}" for name, count in points.items() if count < MIN_POINTS]:
@@ -62,7 +62,7 @@ class _Judge:
     def __init__(self, manifest: Manifest, calibration: Calibration) -> None:
         self._normaliser = Normaliser(manifest)
         self._manifest = manifest
-        self._is_constant = calibration.is_constant
+        self._cap = calibration.cap.astype(np.float32)
 
     def row(self, observed: Sequence[Observed], *, entity_index: int) -> _Row:
         """Fit one row to all that it judges; what is not a tail is the median over stretches."""
@@ -83,14 +83,12 @@ class _Judge:
         """Surprisal (time, view, dimension) of a stretch, learning from point to point."""
         state = np.moveaxis(seed, -1, 0).astype(np.float32)[None]
         age = starting_age(np.array([entity_index]))
-        is_constant = self._is_constant[[entity_index]]
+        cap = self._cap[[entity_index]]
         nats = np.empty_like(observed.errors)
         for time, error in enumerate(observed.errors):
             is_missing = observed.is_missing[[time]]
             deviations = self._normaliser.deviations(state, error[None])
-            nats[time] = self._normaliser.surprisal(
-                deviations, is_constant=is_constant, is_missing=is_missing
-            )[0]
+            nats[time] = self._normaliser.surprisal(deviations, cap=cap, is_missing=is_missing)[0]
             age = age + 1
             state = self._normaliser.learn(state, deviations, age=age, is_missing=is_missing)
         return nats
@@ -114,9 +112,14 @@ def _band(observed: Observed) -> FloatArray:
 def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, FloatArray, float]:
     """Tails of each view and of the alarm score, and the exceedances per incident.
 
-    `aggregates` (time, view); returns knots (view + 1, K), tail (view + 1, 4), kappa.
+    `aggregates` (time, view); returns knots (view + 1, K), tail (view + 1, 4), kappa. One nat of
+    one dimension is never more than one nat of a view.
     """
-    tails = [fit_tail(column) for column in aggregates.T]
+    dimensions = len(manifest.dimensions)
+    tails = [
+        fit_tail(column, least_scale=one_nat(view, dimensions))
+        for column, view in zip(aggregates.T, manifest.views, strict=True)
+    ]
     levels = np.stack(
         [
             surprisal(column, tail.knots[None], tail.constants[None])
@@ -169,4 +172,5 @@ def _table(draft: Calibration, rows: Sequence[_Row]) -> Calibration:
         band=np.stack([row.band for row in rows]),
         kappa=np.array([row.kappa for row in rows]),
         is_constant=draft.is_constant,
+        cap=draft.cap,
     )

@@ -20,7 +20,7 @@ from numpy.lib.npyio import NpzFile
 from pydantic import ValidationError
 
 from service.errors import BundleInvalid, UnknownBundle
-from service.scoring.calibration import Calibration
+from service.scoring.calibration import Calibration, usual_cap
 from service.scoring.manifest import File, Manifest, StateTensor, View
 
 __all__ = [
@@ -73,8 +73,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> File:
-    """Write `calibration.npz`, the same bytes for the same arrays."""
+    """Write `calibration.npz`, the same bytes for the same arrays; `cap` only where it differs."""
     arrays = {field.name: getattr(calibration, field.name) for field in fields(calibration)}
+    if np.array_equal(calibration.cap, usual_cap(calibration.is_constant)):
+        del arrays["cap"]
     path = folder / "calibration.npz"
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return File(file=path.name, sha256=sha256_of(path))
@@ -143,6 +145,6 @@ def _read_calibration(path: Path) -> Calibration:
             found = {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, BadZipFile) as error:
         raise BundleInvalid(f"{path} cannot be read: {error}") from None
-    if set(found) != names:
+    if set(found) | {"cap"} != names:
         raise BundleInvalid(f"{path} must hold {sorted(names)}, holds {sorted(found)}")
-    return Calibration(**found)
+    return Calibration(**{"cap": usual_cap(found["is_constant"]), **found})

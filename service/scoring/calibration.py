@@ -11,6 +11,14 @@ from service.scoring.tail import KNOTS
 
 FloatArray = npt.NDArray[np.float64]
 
+CAP = 1_000.0  # nats; not less: culprits are enormous (docs/detection-notes.md, Who is to blame)
+CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
+
+
+def usual_cap(is_constant: npt.NDArray[np.bool_]) -> FloatArray:
+    """The cap of every dimension that is not a switch; a file that has no `cap` means this."""
+    return np.where(is_constant, CONSTANT_CAP, CAP)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -27,6 +35,7 @@ class Calibration:
     band: FloatArray  # (E, D) .99 quantile of |value - expected|, raw units
     kappa: FloatArray  # (E,) exceedances per incident
     is_constant: npt.NDArray[np.bool_]  # (E, D) never moved in training
+    cap: FloatArray  # (E, D) nats that a dimension says at most
 
     def unlike(self, manifest: Manifest) -> Iterator[str]:
         """What is wrong with the arrays: shapes the manifest does not mean, impossible values."""
@@ -45,6 +54,7 @@ class Calibration:
             "tail must have scales above 0": scale > 0,
             "excess must be above 0": self.excess > 0,
             "kappa must be at least 1": self.kappa >= 1,
+            "cap must be above 0": self.cap > 0,
         }
         yield from (problem for problem, holds in is_right.items() if not np.all(holds))
 
@@ -61,4 +71,5 @@ def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
         "band": (rows, dimensions),
         "kappa": (rows,),
         "is_constant": (rows, dimensions),
+        "cap": (rows, dimensions),
     }

@@ -34,7 +34,8 @@ class Judge:
 
     def __init__(self, bundle: Bundle, normaliser: Normaliser) -> None:
         views = bundle.manifest.views
-        self._calibration = bundle.calibration
+        self._center = bundle.calibration.center
+        self._cap = bundle.calibration.cap.astype(np.float32)
         self._normaliser = normaliser
         self._deciding, self._ranking = (
             [v for v, view in enumerate(views) if view.role in (role, "both")]
@@ -58,11 +59,10 @@ class Judge:
         missing: BoolArray,
     ) -> Judged:
         """Judge a batch by the state of its normalisers (batch, 2, view, dimension)."""
-        calibration = self._calibration
         errors = self._normaliser.view_errors(detection.error)
         deviations = self._normaliser.deviations(state, errors)
-        is_constant = calibration.is_constant[entity_index]
-        nats = self._normaliser.surprisal(deviations, is_constant=is_constant, is_missing=missing)
+        cap = self._cap[entity_index]
+        nats = self._normaliser.surprisal(deviations, cap=cap, is_missing=missing)
         aggregates = self._normaliser.aggregates(nats)
         row = entity_index[:, None] * self._tails + np.arange(self._tails)
         levels = self._level(aggregates, row[:, :-1])  # (batch, view)
@@ -72,7 +72,7 @@ class Judge:
             surprisal=self._level(alarm, row[:, -1]),
             severity=combined(levels[:, self._ranking], self._ranking_weights),
             contributions=self._contributions(nats, entity_index),
-            expected=detection.expected + calibration.center[entity_index],
+            expected=detection.expected + self._center[entity_index],
             missing=missing,
         )
 

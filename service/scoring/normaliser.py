@@ -5,6 +5,7 @@ Evaluation of Anomaly Detection and Diagnosis in Multivariate Time Series", TNNL
 recursive), judges a new error by them, and only then learns from it.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,8 +16,6 @@ from service.scoring.bundle import Manifest, View
 LN_2 = float(np.log(2.0))
 YOUNG_POINTS = 32
 WINSOR = 3.0  # deviations beyond which an error teaches no more than this
-CAP = 1_000.0  # nats; not less: culprits are enormous (docs/detection-notes.md, Who is to blame)
-CONSTANT_CAP = 20.0  # the same for a dimension that never moved in training
 MAX_DEVIATION = 1e9
 SETTLED_AGE = 1 << 30  # points; the calibration of an entity that was trained on
 CALIBRATING_AGE = 256  # what the pooled calibration is worth for an entity it never saw
@@ -104,16 +103,15 @@ class Normaliser:
         self,
         deviations: Float32Array,
         *,
-        is_constant: npt.NDArray[np.bool_],
+        cap: Float32Array,
         is_missing: npt.NDArray[np.bool_],
     ) -> Float32Array:
-        """Nats of each deviation (batch, view, dimension), capped; ln 2 where missing.
+        """Nats of each deviation (batch, view, dimension), at most `cap`; ln 2 where missing.
 
-        `is_constant` and `is_missing` are (batch, dimension).
+        `cap` and `is_missing` are (batch, dimension).
         """
-        cap = np.where(is_constant, np.float32(CONSTANT_CAP), np.float32(CAP))[:, None, :]
         nats = normal_surprisal(deviations)
-        np.minimum(nats, cap, out=nats)
+        np.minimum(nats, cap[:, None, :], out=nats)
         if is_missing.any():
             np.copyto(nats, np.float32(LN_2), where=is_missing[:, None, :])
         return nats
@@ -187,6 +185,13 @@ def aggregate(surprisal: Float32Array, view: View) -> npt.NDArray[np.float64]:
         terms = np.sqrt(surprisal) if view.aggregation == "sum_sqrt" else surprisal
     sums: npt.NDArray[np.float64] = np.ascontiguousarray(terms).sum(axis=-1, dtype=np.float64)
     return sums
+
+
+def one_nat(view: View, dimensions: int) -> float:
+    """What an aggregate grows by when one ordinary dimension (c = ln 2) says one nat more."""
+    if view.aggregation == "top_mean":
+        return 1.0 / min(view.top, dimensions)
+    return 1.0 if view.aggregation == "sum" else 0.5 / math.sqrt(LN_2)
 
 
 def _alike(views: Sequence[View]) -> list[tuple[View, list[int]]]:

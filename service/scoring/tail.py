@@ -49,8 +49,12 @@ def p_value(surprisal: float) -> float:
     return max(math.exp(-surprisal), 5e-324)
 
 
-def fit_tail(aggregates: FloatArray) -> Tail:
-    """Fit to aggregates (time,) of points taken as normal."""
+def fit_tail(aggregates: FloatArray, *, least_scale: float = 0.0) -> Tail:
+    """Fit to aggregates (time,) of points taken as normal.
+
+    Aggregates that hardly differ, as those of short training may, say nothing about how fast a
+    tail falls; it never falls faster than a scale of `least_scale`.
+    """
     knots = np.quantile(aggregates, -np.expm1(-SURPRISAL_GRID))
     threshold = float(knots[-1])
     above = aggregates > threshold
@@ -59,9 +63,11 @@ def fit_tail(aggregates: FloatArray) -> Tail:
     if len(excesses) < MIN_PEAKS:
         # Too few peaks for a shape: exponential, as wide as the body is above its median.
         scale = (threshold - float(np.median(aggregates))) / np.log(0.5 / (1.0 - LEVEL))
-        return Tail(knots, threshold, share, 0.0, _at_least_representable(scale, threshold))
-    shape, scale = fit_pareto(excesses)
-    return Tail(knots, threshold, share, shape, _at_least_representable(scale, threshold))
+        shape = 0.0
+    else:
+        shape, scale = fit_pareto(excesses)
+    scale = _at_least_representable(max(scale, least_scale), threshold)
+    return Tail(knots, threshold, share, shape, scale)
 
 
 def fit_pareto(excesses: FloatArray) -> tuple[float, float]:

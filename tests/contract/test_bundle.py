@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import onnxruntime as ort
 import pytest
 
 from service.errors import BundleInvalid, UnknownBundle
-from service.scoring.bundle import Bundle, File, find_bundles, load_bundle, write_manifest
+from service.scoring.bundle import (
+    Bundle,
+    File,
+    find_bundles,
+    load_bundle,
+    write_calibration,
+    write_manifest,
+)
+from service.scoring.calibration import usual_cap
 from service.scoring.detector import Detector, single_threaded
 from service.scoring.fold import Fold, Points
 from tests.builders import tiny_bundle
@@ -233,16 +242,29 @@ def test_a_calibration_of_another_shape_is_refused(copy: Path) -> None:
         ("seed", np.s_[1, 0, 0, 1], -1.0),
         ("knots", np.s_[1, 0, 5], 1e9),
         ("center", np.s_[1, 0], np.nan),
+        ("cap", np.s_[1, 0], 0.0),
     ],
 )
 def test_a_calibration_that_means_nothing_is_refused(
     copy: Path, name: str, at: tuple[int, ...], value: float
 ) -> None:
     def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays.setdefault("cap", usual_cap(arrays["is_constant"]))
         arrays[name][at] = value
 
     with pytest.raises(BundleInvalid, match=name):
         load_bundle_with_changed_calibration(copy, change)
+
+
+def test_caps_are_kept_where_they_are_not_the_usual(copy: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(copy)
+    usual = usual_cap(bundle.calibration.is_constant)
+    assert bundle.calibration.cap.tobytes() == usual.tobytes()  # its file does not have them
+    assert write_calibration(tmp_path, bundle.calibration) == bundle.manifest.calibration
+    cap = np.minimum(usual, 6.0)
+    file = write_calibration(copy, replace(bundle.calibration, cap=cap))
+    write_manifest(copy, bundle.manifest.model_copy(update={"calibration": file}))
+    assert load_bundle(copy).calibration.cap.tobytes() == cap.tobytes()
 
 
 def test_another_number_of_knots_is_refused(copy: Path) -> None:

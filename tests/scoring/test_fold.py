@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,10 @@ def test_score_is_nan_until_the_state_is_warm(fold: Fold) -> None:
     assert [bool(np.isnan(verdict.score[0])) for verdict in verdicts] == warming
 
 
-def test_the_fold_equals_the_slow_version(fold: Fold) -> None:
+@pytest.mark.parametrize("caps", [(1000.0,) * 4, (1000.0, 6.0, 20.0, 0.5)])
+def test_the_fold_equals_the_slow_version(fold: Fold, caps: tuple[float, ...]) -> None:
+    calibration = replace(fold.bundle.calibration, cap=np.array([caps] * (1 + len(ENTITIES))))
+    fold = Fold(replace(fold.bundle, calibration=calibration))
     values = values_like("alpha", 400, seed=5)
     values[200:210, 1] += 1.5
     threshold = float(fold.decider.thresholds(np.array([1]), PLAIN)[0])

@@ -92,6 +92,22 @@ def test_a_constant_aggregate_gets_a_finite_tail() -> None:
     assert levels[0] <= levels[1] < levels[2]
 
 
+@pytest.mark.parametrize("every", [1000, 10])  # too few peaks for a shape, and enough
+def test_a_tail_falls_no_faster_than_its_least_scale(every: int) -> None:
+    aggregates = np.ones(5000)
+    aggregates[::every] += np.random.default_rng(1).gamma(2.0, 1e-6, size=5000 // every)
+    narrow, wide = fit_tail(aggregates), fit_tail(aggregates, least_scale=0.2)
+    assert narrow.scale < 1e-4
+    assert wide.constants[:3].tolist() == narrow.constants[:3].tolist()
+    assert level_of(wide, 3.0) <= 2.0 / 0.2 - np.log(wide.share)
+
+
+def test_a_wide_tail_is_what_it_was() -> None:
+    aggregates = np.random.default_rng(2).gamma(2.0, 2.0, size=5000)
+    usual, floored = fit_tail(aggregates), fit_tail(aggregates, least_scale=1.0)
+    assert floored.constants.tobytes() == usual.constants.tobytes()
+
+
 def level_of(tail: Tail, aggregate: float) -> float:
     return float(surprisal(np.array([aggregate]), tail.knots[None], tail.constants[None])[0])
 

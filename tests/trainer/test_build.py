@@ -1,10 +1,13 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from service.scoring.calibration import usual_cap
 from service.scoring.series import Series
 from tests.trainer.small import series, tiny
-from trainer.build import WARM_UP_WINDOWS, held_out, never_moved
+from trainer.build import WARM_UP_WINDOWS, build_bundle, held_out, never_moved
 from trainer.fit import Fitted, fit
 
 
@@ -40,3 +43,17 @@ def test_calibration_knows_which_values_were_imputed() -> None:
     assert np.isfinite(stretch.values).all()
     assert np.flatnonzero(stretch.is_missing.any(axis=0)).tolist() == [1]
     assert stretch.is_missing[:, 1].sum() == 50
+
+
+@pytest.mark.slow
+def test_each_entity_has_the_caps_of_its_own_switches(tmp_path: Path) -> None:
+    values = series().values.copy()
+    values[:, 2:] = 0.0
+    values[::100, 3] = 1.0
+    fitted = fit([replace(series(), values=values), series("beta")], tiny("linear"))
+    found = build_bundle(fitted, tmp_path, name="switches", period_seconds=60.0).calibration
+    usual = usual_cap(found.is_constant)
+    assert found.cap[[0, 2]].tobytes() == usual[[0, 2]].tobytes()  # all together, and beta
+    assert found.cap[1, :2].tolist() == usual[1, :2].tolist()
+    never, rare = np.log(1201 / 0.5), np.log(1201 / 12.5)
+    assert found.cap[1, 2:] == pytest.approx([never, rare, never, never])

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, load_bundle
 from service.scoring.fold import Fold
+from service.scoring.normaliser import LN_2, Normaliser
 from service.scoring.offline import score_series
-from service.scoring.tail import KNOTS, fit_tail
+from service.scoring.tail import KNOTS, fit_tail, surprisal
 from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, stretch_of, values_like
 from trainer.calibrate import (
@@ -120,6 +122,22 @@ def test_the_tail_of_the_score_is_that_of_the_weighted_combination(bundle: Bundl
     assert tail[-1] == pytest.approx(expected.constants, rel=1e-4)
     assert knots[-1] == pytest.approx(expected.knots, rel=1e-6, abs=1e-9)
     assert kappa >= 1.0
+
+
+def test_one_nat_of_a_dimension_is_at_most_one_of_a_view(bundle: Bundle) -> None:
+    """Calm rows that hardly differ, as short training has them, and then one dimension speaks."""
+    manifest = bundle.manifest
+    normaliser = Normaliser(manifest)
+    calm = np.float32(LN_2) + np.float32(1e-5) * np.random.default_rng(5).random((90, 4))
+    nats = np.repeat(calm[:, None].astype(np.float32), len(manifest.views), axis=1)
+    knots, tail, _ = fit_tails(normaliser.aggregates(nats), manifest)
+    nats[0, :, 2] = 12.0
+    [loud, quiet] = (
+        surprisal(row, knots[:-1], tail[:-1]) for row in normaliser.aggregates(nats[:2])
+    )
+    unseen = math.log(len(calm)) + 1e-6
+    assert (loud > quiet).all()
+    assert (loud <= 12.0 + unseen).all()
 
 
 def test_exceedances_in_runs_are_counted_per_incident() -> None:
