@@ -51,7 +51,7 @@ class ArenaFleet:
             self._values[: len(names)],
         )
         states, _ = self._fold.step(self._arena.states(held), points)
-        self._arena.put_all(names, states, held)
+        self._arena.write(held, states)
         return len(names)
 
 

@@ -17,7 +17,7 @@ from service.stream.waiting import Dropped
 FIRST_CAPACITY = 64
 
 
-@dataclass
+@dataclass(slots=True)
 class Held:
     """What is held of one entity beside its state."""
 
@@ -30,6 +30,15 @@ class Held:
     waiting: bytes = b""  # points that came too early to be scored
     dropped: Dropped | None = None  # Redis has some in a form that nobody reads any more
     ended: tuple[IncidentPart, ...] = ()  # told with the next commit: what nobody goes on with
+
+    def committed(
+        self, token: bytes, seq: int, timestamp_ms: int, *, waiting: bytes | None
+    ) -> None:
+        """What a commit that was made has changed; `waiting` is None where that stays."""
+        self.token, self.seq, self.timestamp_ms = token, seq, timestamp_ms
+        self.needs_snapshot, self.rows, self.dropped, self.ended = False, b"", None, ()
+        if waiting is not None:
+            self.waiting = waiting
 
 
 class Arena:
@@ -51,6 +60,14 @@ class Arena:
         if held is not None:
             self._held.move_to_end(entity)
         return held
+
+    def of(self, entities: Sequence[str]) -> list[Held | None]:
+        """What is held of each, marked as just used."""
+        found = list(map(self._held.get, entities))
+        for entity, one in zip(entities, found, strict=True):
+            if one is not None:
+                self._held.move_to_end(entity)
+        return found
 
     def rows(self, entity: str) -> bytes:
         """What was taken over of an entity and is not committed yet."""
@@ -74,10 +91,8 @@ class Arena:
         self._states[held.slot] = state
         return held
 
-    def put_all(self, entities: Sequence[str], states: States, held: Sequence[Held]) -> None:
-        """Keep the states (batch,) of distinct entities, fewer than the arena holds."""
-        for entity, one in zip(entities, held, strict=True):
-            self._place(entity, one)
+    def write(self, held: Sequence[Held], states: States) -> None:
+        """Replace the states (batch,) of entities that are held."""
         self._states[[one.slot for one in held]] = states
 
     def drop(self, entity: str) -> None:

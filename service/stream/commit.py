@@ -1,11 +1,12 @@
 """A commit: one atomic change of an entity."""
 
-import zlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from msgspec import Struct
+
+from service.stream.keys import checksum
 
 TOKEN_BYTES: Final = 16
 MAX_RING_BYTES: Final = 64 * 2**20
@@ -15,9 +16,9 @@ POINTS_PER_SNAPSHOT: Final = 32
 
 def snapshot_due(entity: str, seq_before: int, seq_after: int) -> bool:
     """At creation, and every 32 points, staggered so that entities in step do not all write."""
-    offset = zlib.crc32(entity.encode()) >> 16  # the low bits already choose the shard
-    before, after = ((seq + offset) // POINTS_PER_SNAPSHOT for seq in (seq_before, seq_after))
-    return seq_before == 0 or after > before
+    offset = checksum(entity) >> 16  # the low bits already choose the shard
+    before = (seq_before + offset) // POINTS_PER_SNAPSHOT
+    return seq_before == 0 or (seq_after + offset) // POINTS_PER_SNAPSHOT > before
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,55 +11,21 @@ from service.scoring.incident import Transition
 from service.stream.arena import Held
 from service.stream.commit import TOKEN_BYTES, Commit, IncidentPart, snapshot_due
 from service.stream.incident_messages import Opening
-from service.stream.lane import Advanced, Arrived, Lane, Message
-from service.stream.policy import Policy
+from service.stream.lane import Advanced, Arrived, Lane
 from service.stream.reader import incident_id
-from service.stream.rows import Rows
 from service.stream.ruling import Ruling
 from service.stream.sift import Sifted
 from service.stream.silence import heard_again
 from service.stream.tallies import DAY_MS
 
 
-class _Moved(NamedTuple):
-    """One entity and its new points."""
-
-    entity: str
-    held: Held
-    number: int  # its place among those of the batch
-    advanced: Advanced
-    span: slice  # its rows among those of the batch
-    packed: bytes  # these rows
-    newest_ms: int  # of them
-    scored: int  # of them
-    is_eventful: bool  # one belongs to an incident
-    messages: Sequence[Message]
-    tells: bool
-    was_silent: bool
-    waiting: bytes | None  # None: what waited before
-    lateness_ms: int
-    policy: Policy
-
-    @property
-    def rows(self) -> Rows:
-        """Its new rows."""
-        return self.advanced.rows[self.span]
-
-    @property
-    def state(self) -> bytes:
-        """After them."""
-        state: bytes = self.advanced.states[self.number].tobytes()
-        return state
-
-
 def drafts(
     lane: Lane, arrived: Arrived, advanced: Advanced, *, ruling: Ruling, now_ms: int
 ) -> list[Commit]:
     """One change per entity with new points, with a new token each; `now_ms` is by our clock."""
-    moved = _moved(lane, arrived, advanced, ruling)
     tokens = _tokens(len(arrived.entities))
-    pairs = zip(moved, tokens, strict=True)
-    return [_draft(lane, one, token=token, now_ms=now_ms) for one, token in pairs]
+    moved = _Moved(lane, arrived, advanced, ruling, now_ms=now_ms)
+    return [moved.draft(number, token) for number, token in enumerate(tokens)]
 
 
 def drafts_of_waiting(lane: Lane, sifted: Sifted, *, ruling: Ruling, now_ms: int) -> list[Commit]:
@@ -106,105 +71,109 @@ def draft_without_rows(
     )
 
 
-def _moved(lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling) -> Iterator[_Moved]:
-    members = arrived.members.tolist()
-    lateness_ms = ruling.lateness_ms[members].tolist()
-    starts, ends = arrived.starts[:-1].tolist(), arrived.starts[1:].tolist()
-    newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
-    was_silent = lane.arena.is_silent(arrived.held).tolist()
-    is_scored = advanced.rows["status"] == Status.SCORED
-    scored = np.add.reduceat(is_scored, starts, dtype=np.int64).tolist()
-    is_eventful = np.logical_or.reduceat(advanced.rows["opened_ms"] > 0, starts).tolist()
-    packed, row_bytes = advanced.rows.tobytes(), lane.layout.row_bytes
-    for number, entity in enumerate(arrived.entities):
-        yield _Moved(
+class _Moved:
+    """Entities and their new points; lists are (entity,), because each becomes a commit."""
+
+    def __init__(
+        self, lane: Lane, arrived: Arrived, advanced: Advanced, ruling: Ruling, *, now_ms: int
+    ) -> None:
+        self._lane, self._arrived, self._advanced, self._ruling = lane, arrived, advanced, ruling
+        self._now_ms = now_ms
+        rows, starts = advanced.rows, arrived.starts
+        self._starts: list[int] = starts.tolist()
+        self._packed = rows.tobytes()
+        newest_ms = arrived.timestamps_ms[starts[1:] - 1]
+        self._days: list[int] = (newest_ms // DAY_MS).tolist()
+        self._lateness_ms: list[int] = ruling.lateness_ms[arrived.members].tolist()
+        self._was_silent: list[bool] = lane.arena.is_silent(arrived.held).tolist()
+        is_scored = rows["status"] == Status.SCORED
+        self._scored: list[int] = np.add.reduceat(is_scored, starts[:-1], dtype=np.int64).tolist()
+        is_eventful = np.logical_or.reduceat(rows["opened_ms"] > 0, starts[:-1])
+        self._is_recorded: list[bool] = (is_eventful & advanced.tells).tolist()
+
+    def draft(self, number: int, token: bytes) -> Commit:
+        """The change of one of them."""
+        lane, held = self._lane, self._arrived.held[number]
+        entity, row_bytes = self._arrived.entities[number], lane.layout.row_bytes
+        first, end = self._starts[number], self._starts[number + 1]
+        rows, seq = self._packed[first * row_bytes : end * row_bytes], held.seq + end - first
+        is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
+        waiting = self._arrived.waiting[number]
+        told, alerts = self._told(number)
+        return Commit(
             entity=entity,
-            held=arrived.held[number],
-            number=number,
-            advanced=advanced,
-            span=slice(starts[number], ends[number]),
-            packed=packed[starts[number] * row_bytes : ends[number] * row_bytes],
-            newest_ms=newest_ms[number],
-            scored=scored[number],
-            is_eventful=is_eventful[number],
-            messages=advanced.messages[number],
-            tells=bool(advanced.tells[number]),
-            was_silent=was_silent[number],
-            waiting=arrived.waiting[number],
-            lateness_ms=lateness_ms[number],
-            policy=ruling.policy(members[number]),
+            expected_token=held.token,
+            new_token=token,
+            seq=seq,
+            rows=held.rows + rows,
+            row_count=len(held.rows) // row_bytes + end - first,
+            layout=lane.layout,
+            snapshot=self._advanced.states[number].tobytes() if is_due else None,
+            alerts=alerts,
+            incidents=told,
+            due_ms=self._due_ms(number),
+            waiting=b"" if waiting is None and held.dropped else waiting,
+            model=lane.reader.title,
+            scored=self._scored[number],
+            day=self._days[number],
         )
+
+    def _told(self, number: int) -> tuple[tuple[IncidentPart, ...], tuple[bytes, ...]]:
+        """What is added to records of incidents, and the alerts."""
+        held, messages = self._arrived.held[number], self._advanced.messages[number]
+        told = self._incidents(number) if self._is_recorded[number] else ()
+        alerts = tuple([one.content for one in messages if one.is_public]) if messages else ()
+        if self._was_silent[number]:  # then that was told, whoever scored it
+            first_ms = int(self._arrived.timestamps_ms[self._starts[number]])
+            entity, title = self._arrived.entities[number], self._lane.reader.title
+            again = heard_again(entity, held.timestamp_ms, first_ms, model=title)
+            told, alerts = (again, *told), (again.alert, *alerts)  # of a backfill too: it was told
+        if held.ended:
+            told, alerts = (*held.ended, *told), (*(part.alert for part in held.ended), *alerts)
+        return told, alerts
+
+    def _due_ms(self, number: int) -> int:
+        """When, by our clock, something happens without a further point; 0: nothing does.
+
+        What waits is scored then, or the entity is silent.
+        """
+        waiting = self._arrived.waiting[number]
+        if self._arrived.held[number].waiting if waiting is None else waiting:
+            return self._now_ms + self._lateness_ms[number]
+        silence_ms = self._lane.silence_ms
+        return self._now_ms + silence_ms if silence_ms and self._advanced.tells[number] else 0
+
+    def _incidents(self, number: int) -> tuple[IncidentPart, ...]:
+        """What these rows add to the records of incidents, for a replay later.
+
+        A record begins with the state before the commit that opened it, and with all its rows.
+        """
+        rows = self._advanced.rows[self._starts[number] : self._starts[number + 1]]
+        entity, parts = self._arrived.entities[number], []
+        for opened_ms in np.unique(rows["opened_ms"][rows["opened_ms"] > 0]).tolist():
+            places = np.flatnonzero(rows["opened_ms"] == opened_ms)
+            opens = rows["transition"][places[0]] == Transition.OPENED
+            messages = self._advanced.messages[number]
+            told = [one.content for one in messages if one.opened_ms == opened_ms]
+            part = IncidentPart(
+                incident=incident_id(entity, opened_ms),
+                opened_ms=opened_ms,
+                alert=told[-1] if told else b"",
+                state=self._opening(number) if opens else b"",
+                rows=rows[0 if opens else places[0] : places[-1] + 1].tobytes(),
+            )
+            parts.append(part)
+        return tuple(parts)
+
+    def _opening(self, number: int) -> bytes:
+        policy = self._ruling.policy(int(self._arrived.members[number]))
+        policy = msgspec.structs.replace(policy, budget=policy.budget or self._lane.fold.budget)
+        return Opening(
+            self._lane.arena.states([self._arrived.held[number]]).tobytes(), policy
+        ).encode()
 
 
 def _tokens(count: int) -> Iterator[bytes]:
     """So many new ones, drawn at once."""
     drawn = secrets.token_bytes(TOKEN_BYTES * count)
     return (drawn[at : at + TOKEN_BYTES] for at in range(0, len(drawn), TOKEN_BYTES))
-
-
-def _draft(lane: Lane, moved: _Moved, *, token: bytes, now_ms: int) -> Commit:
-    entity, held, rows = moved.entity, moved.held, moved.held.rows + moved.packed
-    seq = held.seq + len(moved.packed) // lane.layout.row_bytes
-    is_due = held.needs_snapshot or snapshot_due(entity, held.seq, seq)
-    told = _incidents(lane, moved) if moved.tells and moved.is_eventful else ()
-    alerts = tuple(message.content for message in moved.messages if message.is_public)
-    if moved.was_silent:  # then that was told, whoever scored it
-        again = heard_again(
-            entity, held.timestamp_ms, int(moved.rows["timestamp_ms"][0]), model=lane.reader.title
-        )
-        told, alerts = (again, *told), (again.alert, *alerts)  # of a backfill too: it was told
-    told, alerts = (*held.ended, *told), (*(part.alert for part in held.ended), *alerts)
-    return Commit(
-        entity=entity,
-        expected_token=held.token,
-        new_token=token,
-        seq=seq,
-        rows=rows,
-        row_count=len(rows) // lane.layout.row_bytes,
-        layout=lane.layout,
-        snapshot=moved.state if is_due else None,
-        alerts=alerts,
-        incidents=told,
-        due_ms=_due_ms(lane, moved, now_ms),
-        waiting=b"" if moved.waiting is None and held.dropped else moved.waiting,
-        model=lane.reader.title,
-        scored=moved.scored,
-        day=moved.newest_ms // DAY_MS,
-    )
-
-
-def _due_ms(lane: Lane, moved: _Moved, now_ms: int) -> int:
-    """When, by our clock, something happens without a further point; 0: nothing does.
-
-    What waits is scored then, or the entity is silent.
-    """
-    if moved.held.waiting if moved.waiting is None else moved.waiting:
-        return now_ms + moved.lateness_ms
-    return now_ms + lane.silence_ms if lane.silence_ms and moved.tells else 0
-
-
-def _incidents(lane: Lane, moved: _Moved) -> tuple[IncidentPart, ...]:
-    """What these rows add to the records of incidents, for a replay later.
-
-    A record begins with the state before the commit that opened it, and with all its rows.
-    """
-    parts, rows = [], moved.rows
-    for opened_ms in np.unique(rows["opened_ms"][rows["opened_ms"] > 0]).tolist():
-        places = np.flatnonzero(rows["opened_ms"] == opened_ms)
-        opens = rows["transition"][places[0]] == Transition.OPENED
-        told = [one.content for one in moved.messages if one.opened_ms == opened_ms]
-        part = IncidentPart(
-            incident=incident_id(moved.entity, opened_ms),
-            opened_ms=opened_ms,
-            alert=told[-1] if told else b"",
-            state=_opening(lane, moved) if opens else b"",
-            rows=rows[0 if opens else places[0] : places[-1] + 1].tobytes(),
-        )
-        parts.append(part)
-    return tuple(parts)
-
-
-def _opening(lane: Lane, moved: _Moved) -> bytes:
-    budget = moved.policy.budget or lane.fold.budget
-    policy = msgspec.structs.replace(moved.policy, budget=budget)
-    return Opening(lane.arena.states([moved.held]).tobytes(), policy).encode()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from service.scoring.fold import States
-from service.stream.arena import Held
 from service.stream.commit import Commit, Outcome
 from service.stream.lane import Arrived, Lane
 from service.stream.rows import Rows
@@ -21,20 +20,13 @@ def keep(
 ) -> Refused:
     """Entities with new points."""
     newest_ms = arrived.timestamps_ms[arrived.starts[1:] - 1].tolist()
-    made = [member for member, outcome in enumerate(outcomes) if outcome is Outcome.OK]
-    held = [
-        Held(
-            slot=-1,
-            token=commits[member].new_token,
-            seq=commits[member].seq,
-            timestamp_ms=newest_ms[member],
-            waiting=_waiting(commits[member], arrived.held[member]),
-        )
-        for member in made
-    ]
-    lane.arena.put_all([arrived.entities[member] for member in made], states[made], held)
-    pairs = zip(commits, outcomes, strict=True)
-    refused: Refused = {one.entity: code for one, code in pairs if code is not Outcome.OK}
+    refused: Refused = {}
+    for held, commit, outcome, ms in zip(arrived.held, commits, outcomes, newest_ms, strict=True):
+        if outcome is Outcome.OK:
+            held.committed(commit.new_token, commit.seq, ms, waiting=commit.waiting)
+        else:
+            refused[commit.entity] = outcome
+    lane.arena.write(arrived.held, states)
     for entity in refused:
         lane.arena.drop(entity)
     return refused
@@ -46,12 +38,10 @@ def keep_waiting(lane: Lane, commits: Sequence[Commit], outcomes: Sequence[Outco
     for commit, outcome in zip(commits, outcomes, strict=True):
         held = lane.arena.get(commit.entity)
         if outcome is Outcome.OK and held is not None:
-            held.token, held.rows, held.needs_snapshot = commit.new_token, b"", False
-            held.waiting = _waiting(commit, held)
-            held.dropped, held.ended = None, ()
-            continue
-        lane.arena.drop(commit.entity)
-        refused[commit.entity] = outcome
+            held.committed(commit.new_token, held.seq, held.timestamp_ms, waiting=commit.waiting)
+        else:
+            lane.arena.drop(commit.entity)
+            refused[commit.entity] = outcome
     return refused
 
 
@@ -67,7 +57,3 @@ def drop_moved(lane: Lane, logs: Mapping[str, tuple[bytes, Rows]], *, but: set[s
             lane.arena.drop(entity)
             moved[entity] = Outcome.STALE
     return moved
-
-
-def _waiting(commit: Commit, held: Held) -> bytes:
-    return held.waiting if commit.waiting is None else commit.waiting

@@ -4,23 +4,32 @@ The keys of a shard share a hash tag, so that one commit stays on one node of a 
 """
 
 import zlib
+from functools import lru_cache
 from typing import Final
 
 SHARDS_KEY: Final = "gw:shards"
 EPOCH_KEY: Final = "gw:{configuration}:epoch"
 CONFIGURATION_KEY: Final = "gw:{configuration}:document"
+NAMES_REMEMBERED: Final = 2**16
 LOG_KEY: Final = "gw:alert_log"  # a random name, so that a log begun anew is not taken for the old
 
 
-def shard_of(entity: str, shards: int) -> int:
+@lru_cache(NAMES_REMEMBERED)
+def checksum(entity: str) -> int:
     """Stable over processes and releases, unlike Python's own hash."""
-    return zlib.crc32(entity.encode()) % shards
+    return zlib.crc32(entity.encode())
 
 
+def shard_of(entity: str, shards: int) -> int:
+    """Where an entity is kept."""
+    return checksum(entity) % shards
+
+
+@lru_cache(NAMES_REMEMBERED)
 def entity_keys(entity: str, shards: int) -> tuple[bytes, bytes]:
     """Ring and snapshot; the shard is the hash tag."""
     name = entity.encode()
-    tag = b"gw:{%d}:" % (zlib.crc32(name) % shards)
+    tag = b"gw:{%d}:" % shard_of(entity, shards)
     return tag + b"e:" + name, tag + b"s:" + name
 
 

@@ -29,7 +29,17 @@ def restore(
 
     An entity that another bundle scored last is taken over from it.
     """
-    absent = [entity for entity in entities if lane.arena.get(entity) is None]
+    held = lane.arena.of(entities)
+    absent = [entity for entity, one in zip(entities, held, strict=True) if one is None]
+    if absent:
+        _load(lane, store, absent, lane_of=lane_of, tells=tells)
+        held = lane.arena.of(entities)
+    return [one for one in held if one is not None]
+
+
+def _load(
+    lane: Lane, store: Store, absent: Sequence[str], *, lane_of: LaneOf, tells: Tells
+) -> None:
     ours: list[tuple[str, Stored]] = []
     others: dict[Layout, list[str]] = {}
     new: list[tuple[str, Stored | None]] = []  # or damaged
@@ -47,7 +57,6 @@ def restore(
         lane.arena.put(entity, state, held)
     for layout, names in others.items():
         _take_over(lane, lane_of(layout), store, names, tells=tells)
-    return [one for entity in entities if (one := lane.arena.get(entity)) is not None]
 
 
 def _is_whole(lane: Lane, stored: Stored) -> bool:
