@@ -1,7 +1,6 @@
 """The caretaker: what happens to entities without a posted point, on the scoring thread."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -13,36 +12,33 @@ from service.stream.commit import Commit, Outcome
 from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.orphans import give_up
-from service.stream.path import Attempted, Batch, PointPath, written_alerts
+from service.stream.path import Batch, PointPath, written_alerts
 from service.stream.policy import closed
 from service.stream.posted import Posted
-from service.stream.reader import incident_id
 from service.stream.restore import restore
 from service.stream.serving import Serving
 from service.stream.store import Store
 from service.stream.ticks import (
+    KEPT_SHARE,
     Pair,
+    Ticked,
     accept,
     due_entities,
     fall_silent,
     forget_deadlines,
     forgotten,
     go_on,
+    last_incident,
     postpone,
+    sort_out,
+    still_due,
 )
 from service.stream.waiting import Dropped, DropReason, waiting_points
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+OK = Outcome.OK
 ATTEMPTS = 3  # at an entity that a replica goes on with at the same time
-
-
-class Ticked(NamedTuple):
-    """What a tick found to do."""
-
-    silent: int  # entities that fell silent
-    alerts: list[bytes]  # that were written about it
-    flushed: list[Attempted]  # points that had waited long enough
 
 
 class Caretaker:
@@ -96,12 +92,21 @@ class Caretaker:
             return self._give_up([entity], "deleted")
         lane = self._lanes.of(serving.folds[name])
         (held,) = self._restored(serving, lane, [entity])
-        if held.waiting:
-            held.dropped = Dropped("deleted", waiting_points(held.waiting))
-        commit = forgotten(lane, entity, held)
-        outcomes = self._store.commit([commit])
-        self._path.count_dropped([held], outcomes)
-        return written_alerts([commit], outcomes)
+        return self._let_go(lane, [(entity, held)])
+
+    def _let_go(self, lane: Lane, pairs: Sequence[Pair]) -> list[bytes]:
+        """Of entities that are kept no longer: what is open ends."""
+        for _, held in pairs:
+            if held.waiting:
+                held.dropped = Dropped("deleted", waiting_points(held.waiting))
+        commits = [forgotten(lane, *pair) for pair in pairs]
+        outcomes = self._store.commit(commits)
+        self._path.count_dropped([held for _, held in pairs], outcomes)
+        gone = [one.entity for one, code in zip(commits, outcomes, strict=True) if code is OK]
+        for entity in gone:
+            self._lanes.drop(entity)
+        self._store.delete(gone)
+        return written_alerts(commits, outcomes)
 
     def _give_up(self, entities: Sequence[str], reason: DropReason) -> list[bytes]:
         """Of what nothing scores any more: what is open ends."""
@@ -122,12 +127,12 @@ class Caretaker:
             if not held.token:
                 lane.arena.drop(entity)
                 raise UnknownEntity("no point of this entity is kept")
-            if incident != _last_incident(lane, entity, held):
+            if incident != last_incident(lane, entity, held):
                 return []
-            states, commit = accept(lane, entity, held, now_ms=self._path.clock_ms())
+            states, commit = accept(lane, entity, held, **self._times())
             alerts: list[bytes] = []
             outcomes = self._commit(lane, [(entity, held)], states, [commit], alerts=alerts)
-            if outcomes == [Outcome.OK]:
+            if outcomes == [OK]:
                 return alerts
         raise StoreUnavailable("another replica keeps scoring this entity; try again")
 
@@ -141,32 +146,23 @@ class Caretaker:
             nothing_new: dict[str, list[int]] = {entity: [] for entity in waits}
             batch = Batch(serving, lane, Posted.of([]), nothing_new, is_flush=True)
             flushed.append(self._path.attempt(batch, answers={}))
-        pairs = list(zip(due, held, strict=True))
-        anew = [pair for pair in pairs if pair[1].dropped is not None]
-        kept, alerts = go_on(lane, anew, now_ms=self._path.clock_ms()), list[bytes]()
-        self._commit(lane, anew, *kept, alerts=alerts)
-        falls = [pairs[number] for number in self._falling(serving, lane, due, held)]
-        outcomes = self._commit(lane, falls, *fall_silent(lane, falls), alerts=alerts)
-        return Ticked(outcomes.count(Outcome.OK), alerts, flushed)
+        pairs, times = list(zip(due, held, strict=True)), self._times()
+        now = np.array([times["now_ms"]])
+        found = sort_out(
+            lane, pairs, is_closed=lambda one: bool(closed(serving.policies.of(one), now).any())
+        )
+        forget_deadlines(self._store, found.over)
+        postpone(self._store, found.later, times["now_ms"] + lane.silence_ms)
+        lost, alerts = still_due(self._store, found.silent, times["now_ms"]), list[bytes]()
+        self._commit(lane, found.anew, *go_on(lane, found.anew, **times), alerts=alerts)
+        fallen = fall_silent(lane, found.falls, forget_ms=times["forget_ms"])
+        outcomes = self._commit(lane, found.falls, *fallen, alerts=alerts)
+        return Ticked(outcomes.count(OK), [*alerts, *self._let_go(lane, lost)], flushed)
 
-    def _falling(
-        self, serving: Serving, lane: Lane, due: Sequence[str], held: Sequence[Held]
-    ) -> list[int]:
-        """Numbers of entities that fall silent now. In maintenance it is told afterwards."""
-        now_ms, is_silent = self._path.clock_ms(), lane.arena.is_silent(held).tolist()
-        falls, over, later = list[int](), list[str](), list[str]()
-        for number, (entity, one) in enumerate(zip(due, held, strict=True)):
-            if one.waiting or one.dropped is not None:
-                continue
-            if is_silent[number] or not one.seq or not lane.silence_ms:
-                over.append(entity)
-            elif closed(serving.policies.of(entity), np.array([now_ms])).any():
-                later.append(entity)
-            else:
-                falls.append(number)
-        forget_deadlines(self._store, over)
-        postpone(self._store, later, now_ms + lane.silence_ms)
-        return falls
+    def _times(self) -> dict[str, int]:
+        """Now, and when a silent entity is forgotten, by our clock."""
+        now_ms, kept_ms = self._path.clock_ms(), 1000 * self._store.options.ttl_seconds
+        return {"now_ms": now_ms, "forget_ms": now_ms + round(KEPT_SHARE * kept_ms)}
 
     def _restored(self, serving: Serving, lane: Lane, entities: Sequence[str]) -> list[Held]:
         tells = serving.policies.tells_calibrating
@@ -187,15 +183,9 @@ class Caretaker:
         alerts += written_alerts(commits, outcomes)
         for commit, state, one, outcome in zip(commits, states, held, outcomes, strict=True):
             lane.arena.drop(commit.entity)
-            if outcome is Outcome.OK:
+            if outcome is OK:
                 kept = Held(-1, commit.new_token, commit.seq, one.timestamp_ms, waiting=one.waiting)
                 lane.arena.put(commit.entity, state, kept)
         if Outcome.OUTDATED in outcomes:
             self._path.follow()
         return outcomes
-
-
-def _last_incident(lane: Lane, entity: str, held: Held) -> str:
-    """Name of the open incident of an entity, or of the last one."""
-    (state,) = lane.arena.states([held])
-    return incident_id(entity, int(state["entity"]["incident"]["opened_ms"]))

@@ -12,7 +12,7 @@ import structlog
 from service.errors import GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher
-from service.stream.caretaker import Caretaker, Ticked
+from service.stream.caretaker import Caretaker
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
@@ -24,6 +24,7 @@ from service.stream.serving import Serving
 from service.stream.sift import grouped, in_order
 from service.stream.stage import OnStage
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
+from service.stream.ticks import Ticked
 from service.stream.view import Viewer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

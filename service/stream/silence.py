@@ -73,9 +73,9 @@ def given_up(alert: Alert) -> IncidentPart:
 
 
 def silence_abandoned(entity: str, last_ms: int, *, model: str) -> IncidentPart:
-    """What is told of the silence of an entity that is deleted."""
+    """What is told of the silence of an entity that is kept no longer."""
     told = _Told(silence_id(entity, last_ms), entity, last_ms, last_ms, model)
-    return told.part("resolved", "abandoned", "it is deleted")
+    return told.part("resolved", "abandoned", "it is not kept any more")
 
 
 class _Told(NamedTuple):
