@@ -11,6 +11,7 @@ import csv
 import json
 import re
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from shutil import copyfile
 from typing import Annotated
@@ -63,14 +64,16 @@ def joined(kept: Summary, made: Summary) -> Summary:
 
 
 def joined_sheet(kept: str, made: str) -> str:
-    """The same for the measures by entity; the first column is the suite."""
-    head, *lines = made.splitlines(keepends=True)
-    again = {line.split(",")[0] for line in lines}
-    old_head, *old = kept.splitlines(keepends=True)
-    if old_head != head:
-        raise SystemExit(f"{ENTITIES} has other columns; make every suite again")
-    others = [line for line in old if line.split(",")[0] not in again]
-    return head + "".join(sorted([*others, *lines], key=lambda line: line.split(",")[0]))
+    """The same for the measures by entity; a measure that a suite does not have stays empty."""
+    old, new = (list(csv.DictReader(StringIO(sheet))) for sheet in (kept, made))
+    again = {line["suite"] for line in new}
+    lines = [*(line for line in old if line["suite"] not in again), *new]
+    sheet = StringIO()
+    head = dict.fromkeys(chain.from_iterable(lines))
+    writer = csv.DictWriter(sheet, list(head), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(lines, key=lambda line: line["suite"]))
+    return sheet.getvalue()
 
 
 def shortened(text: str) -> str:

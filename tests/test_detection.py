@@ -84,6 +84,12 @@ def test_suites_that_were_not_made_again_stay_as_they_are(
     assert {line for line in lines if not line.startswith("msl,")} == set(sheet.splitlines())
 
 
+def test_a_measure_that_a_suite_does_not_have_stays_empty() -> None:
+    kept = "suite,entity,vus_pr,hit_rate\nmsl,a,.1,\nsmd,b,.2,.3\n"
+    made = "suite,entity,vus_pr\nmsl,a,.4\n"
+    assert detection.joined_sheet(kept, made) == kept.replace(".1", ".4")
+
+
 def test_pictures_are_copied_and_those_that_are_no_more_go(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
