@@ -139,14 +139,19 @@ class Caretaker:
     def _care(self, serving: Serving, lane: Lane, due: Sequence[str]) -> Ticked:
         for entity in due:
             lane.arena.drop(entity)  # another replica may know better than our memory
-        held = self._restored(serving, lane, due)
-        waits = [entity for entity, one in zip(due, held, strict=True) if one.waiting]
+        held = zip(due, self._restored(serving, lane, due), strict=True)
+        waits, pairs = list[str](), list[Pair]()
+        for entity, one in held:  # sorted before the flush, after which nothing waits
+            if one.waiting:
+                waits.append(entity)
+            else:
+                pairs.append((entity, one))
         flushed = []
         if waits:
             nothing_new: dict[str, list[int]] = {entity: [] for entity in waits}
             batch = Batch(serving, lane, Posted.of([]), nothing_new, is_flush=True)
             flushed.append(self._path.attempt(batch, answers={}))
-        pairs, times = list(zip(due, held, strict=True)), self._times()
+        times = self._times()
         now = np.array([times["now_ms"]])
         found = sort_out(
             lane, pairs, is_closed=lambda one: bool(closed(serving.policies.of(one), now).any())

@@ -62,12 +62,13 @@ def due_entities(store: Store, now_ms: int) -> list[str]:
 
 
 def sort_out(lane: Lane, pairs: Sequence[Pair], *, is_closed: Callable[[str], bool]) -> Due:
-    """What happens to entities; `is_closed` says of whom nothing may be told now."""
+    """What happens to entities of which nothing waits.
+
+    `is_closed` says of whom nothing may be told now.
+    """
     due = Due([], [], [], [], [])
     is_silent = lane.arena.is_silent([held for _, held in pairs]).tolist()
     for (entity, held), silent in zip(pairs, is_silent, strict=True):
-        if held.waiting:
-            continue
         if held.dropped is not None:
             due.anew.append((entity, held))
         elif silent:
