@@ -110,13 +110,14 @@ def main(bundle: Path, count: int) -> None:
     """Print what an entity takes of the memory of this process, in bytes."""
     fold = Fold(load_bundle(bundle))
     ArenaFleet(fold, BATCH).advance()
-    before = _resident_bytes()
+    before = resident_bytes()
     fleet = ArenaFleet(fold, count)
     fleet.advance()
-    print((_resident_bytes() - before) / count)
+    print((resident_bytes() - before) / count)
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Memory of this process."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
