@@ -20,7 +20,7 @@ class Header(NamedTuple):
     due_ms: int
     snapshot_seq: int
     base: int
-    renewed_seconds: int
+    expires_seconds: int
     layout: bytes
 
 

@@ -1,6 +1,7 @@
 """The caretaker: what happens to entities without a posted point, on the scoring thread."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -96,9 +97,7 @@ class Caretaker:
 
     def _let_go(self, lane: Lane, pairs: Sequence[Pair]) -> list[bytes]:
         """Of entities that are kept no longer: what is open ends."""
-        for _, held in pairs:
-            if held.waiting:
-                held.dropped = Dropped("deleted", waiting_points(held.waiting))
+        pairs = [(entity, _dropping(held)) for entity, held in pairs]
         commits = [forgotten(lane, *pair) for pair in pairs]
         outcomes = self._store.commit(commits)
         self._path.count_dropped([held for _, held in pairs], outcomes)
@@ -194,3 +193,10 @@ class Caretaker:
         if Outcome.OUTDATED in outcomes:
             self._path.follow()
         return outcomes
+
+
+def _dropping(held: Held) -> Held:
+    """The same, for a commit after which nothing waits; what is held here may stay as it is."""
+    if not held.waiting:
+        return held
+    return replace(held, dropped=Dropped("deleted", waiting_points(held.waiting)))

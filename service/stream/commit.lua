@@ -27,7 +27,7 @@ local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, ent
   tallies, commits = unpack(cmsgpack.unpack(ARGV[1]))
 local time = call('TIME') -- one clock for all replicas
 local now_seconds, now_ms = tonumber(time[1]), time[1] * 1000 + math.floor(time[2] / 1000)
-local base, is_new, is_fresh, renewed = {}, {}, {}, {} -- by commit, for those that will be written
+local base, is_new, is_fresh, expires = {}, {}, {}, {} -- by commit, for those that will be written
 local snapshot_seq, was_due, was_kept = {}, {}, {} -- the same: what the header said
 local indexed, expired = {}, {} -- by index of entities: how many it holds, and which are to go
 local is_expired, is_again = {}, {} -- by entity: it is to go; it expired, and comes back now
@@ -39,12 +39,11 @@ local function plan_fresh(i, commit, stored_seq)
   if seq < stored_seq or row_count < seq - stored_seq then
     return 'rows are missing before its last row'
   end
-  if not commit[8] or commit[8][1] == 0 then return 'a new layout needs a snapshot' end
   base[i], is_fresh[i] = seq - math.min(row_count, layouts[commit[3]][2]), true
-  renewed[i], snapshot_seq[i], was_due[i] = now_seconds, seq, 1
+  expires[i], snapshot_seq[i], was_due[i] = now_seconds + ttl_seconds, seq, 1
 end
 
-local function plan_next(i, commit, stored_seq, stored_base, stored_renewed, stored_snapshot_seq)
+local function plan_next(i, commit, stored_seq, stored_base, stored_expiry, stored_snapshot_seq)
   local seq, has_snapshot = commit[1], commit[8] and commit[8][1] > 0
   if seq - stored_seq ~= commit[2] then return 'its rows do not follow the stored ones' end
   if not has_snapshot and seq - stored_snapshot_seq > layouts[commit[3]][2] then
@@ -52,7 +51,9 @@ local function plan_next(i, commit, stored_seq, stored_base, stored_renewed, sto
   end
   base[i], was_kept[i] = stored_base, stored_seq - stored_base
   snapshot_seq[i] = has_snapshot and seq or stored_snapshot_seq
-  if has_snapshot or now_seconds - stored_renewed > ttl_seconds / 2 then renewed[i] = now_seconds end
+  if has_snapshot or stored_expiry - now_seconds < ttl_seconds / 2 then
+    expires[i] = now_seconds + ttl_seconds
+  end
 end
 
 -- Keys last renewed longest ago expire first. Nothing is written yet: what is to go goes at the end.
@@ -84,20 +85,25 @@ local function decide(i, commit)
   local header, blob, layout = call('GETRANGE', KEYS[2 * i - 1], 0, HEADER_BYTES - 1), ARGV[i + 1],
     layouts[commit[3]]
   local expected = sub(blob, 17, -1 - commit[2] * layout[1])
+  local rare = commit[8]
+  if rare and rare[1] + rare[2] > 0 then call('STRLEN', KEYS[2 * i]) end -- raises now if not ours
   if #header < HEADER_BYTES then
     if expected ~= '' then return STALE end
     if not has_room(i) then return FULL end
     is_new[i] = true
     return OK, plan_fresh(i, commit, 0)
   end
-  local token, seq, stored_epoch, due_ms, at_snapshot, stored_base, at_renewal, text =
+  local token, seq, stored_epoch, due_ms, at_snapshot, stored_base, expiry, text =
     string_unpack(HEADER, header)
   if token == sub(blob, 1, 16) then return OK end
   if stored_epoch > epoch then return OUTDATED end
   if token ~= expected then return STALE end
-  if text ~= layout[3] then return OK, plan_fresh(i, commit, seq) end
+  if text ~= layout[3] then
+    if not rare or rare[1] == 0 then return STALE end -- a new layout comes with a snapshot
+    return OK, plan_fresh(i, commit, seq)
+  end
   was_due[i] = due_ms
-  return OK, plan_next(i, commit, seq, stored_base, at_renewal, at_snapshot)
+  return OK, plan_next(i, commit, seq, stored_base, expiry, at_snapshot)
 end
 
 -- The count outlives trimming; the stream wins if somebody lost the count.
@@ -109,7 +115,7 @@ end
 
 local function header(i, commit)
   return string_pack(HEADER, sub(ARGV[i + 1], 1, 16), commit[1], epoch, commit[7], snapshot_seq[i],
-    base[i], renewed[i], layouts[commit[3]][3])
+    base[i], expires[i], layouts[commit[3]][3])
 end
 
 -- Strings that grow are given twice what they need: a ring that is full has stopped growing.
@@ -119,7 +125,7 @@ local function write_ring(i, commit)
   if row_count > capacity then row_count = capacity end
   local rows = row_count > 0 and sub(blob, -row_count * row_bytes) or ''
   if is_fresh[i] then return call('SET', key, header(i, commit) .. rows) end
-  if renewed[i] then
+  if expires[i] then
     call('SETRANGE', key, 0, header(i, commit))
   else
     call('SETRANGE', key, 0, string_pack(FRONT, sub(blob, 1, 16), commit[1], epoch, commit[7]))
@@ -154,7 +160,7 @@ local function write_beside(i, rare)
     if has_waiting then waiting = ARGV[rare[2]] end
     call('SET', key, string_pack('<I4', #waiting) .. waiting .. snapshot, 'KEEPTTL')
   end
-  if renewed[i] then
+  if expires[i] or has_waiting then
     call('EXPIRE', ring_key, ttl_seconds)
     call('EXPIRE', key, ttl_seconds)
   end
@@ -230,7 +236,7 @@ local function write_indexes()
     if names[1] then call('ZREM', KEYS[key], unpack(names)) end
   end
   for i, commit in ipairs(commits) do
-    if renewed[i] then call('ZADD', KEYS[commit[4] + 1], now_ms, entity_of(i)) end
+    if expires[i] then call('ZADD', KEYS[commit[4] + 1], now_ms, entity_of(i)) end
   end
 end
 
@@ -256,7 +262,7 @@ for i, commit in ipairs(commits) do
   if base[i] then
     local rare, tally = commit[8], commit[5]
     write_ring(i, commit)
-    if rare or renewed[i] then write_beside(i, rare) end
+    if rare or expires[i] then write_beside(i, rare) end
     if rare and rare[5] > 0 then last[rare[5]] = write_alerts(i, rare, last[rare[5]]) end
     if rare and rare[7] then write_incidents(i, commit, rare) end
     write_deadline(i, commit)

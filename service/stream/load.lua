@@ -28,6 +28,11 @@ local function snapshot_and_waiting(key)
   return string.sub(both, 5 + waiting_bytes), string.sub(both, 5, 4 + waiting_bytes)
 end
 
+-- Of a damaged header the rest is not to be believed; who loads it goes on by the token.
+local function damaged(token, seq, epoch)
+  return {token, seq, epoch, '1:1:damaged', seq, '', '', '', ''}
+end
+
 local function entity(ring_key, snapshot_key)
   local packed = redis.call('GETRANGE', ring_key, 0, HEADER_BYTES - 1)
   if #packed < HEADER_BYTES then return false end
@@ -35,8 +40,9 @@ local function entity(ring_key, snapshot_key)
   local layout = string.match(padded, '^%Z*')
   local row_bytes, capacity = string.match(layout, '^(%d+):(%d+):')
   local header = {
-    seq = seq, base = base, row_bytes = tonumber(row_bytes), capacity = tonumber(capacity),
+    seq = seq, base = base, row_bytes = tonumber(row_bytes or 0), capacity = tonumber(capacity or 0),
   }
+  if math.min(header.row_bytes, header.capacity) < 1 then return damaged(token, seq, epoch) end
   local snapshot, waiting = snapshot_and_waiting(snapshot_key)
   local since, last = last_rows(ring_key, seq - snapshot_seq, header),
     last_rows(ring_key, tonumber(ARGV[1]), header)

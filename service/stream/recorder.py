@@ -12,7 +12,7 @@ import numpy.typing as npt
 import structlog
 
 from service.stream.path import Attempted
-from service.stream.recording import Posted, Recording
+from service.stream.recording import Recorded, Recording
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -114,7 +114,7 @@ class Recorder:
     def _write(self, bundle: str, dimensions: tuple[str, ...], buffer: _Buffer) -> None:
         points = sum(map(len, buffer.owners))
         try:
-            posted = Posted(
+            posted = Recorded(
                 bundle,
                 dimensions,
                 list(buffer.entities),

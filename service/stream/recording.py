@@ -29,7 +29,7 @@ DAY_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
-class Posted:
+class Recorded:
     """Points of one bundle, as they were posted."""
 
     bundle: str
@@ -58,7 +58,7 @@ class Recording:
         except OSError as problem:
             raise SettingInvalid(f"cannot record into {self.folder}: {problem}") from problem
 
-    def write(self, posted: Posted) -> Path:
+    def write(self, posted: Recorded) -> Path:
         """One file; it appears under its name when it is whole and on disk."""
         digest = hashlib.sha256(json.dumps(posted.dimensions).encode()).hexdigest()
         folder = self.folder / posted.bundle / digest[:DIGEST_CHARACTERS]
@@ -90,7 +90,7 @@ class Recording:
         return (file for file in self.folder.glob("*/*/*") if OURS.fullmatch(file.name))
 
 
-def _write_table(posted: Posted, file: BinaryIO) -> None:
+def _write_table(posted: Recorded, file: BinaryIO) -> None:
     """Sorted by entity and time, so that similar values are neighbours."""
     arrow = pyarrow()
     order = np.lexsort((posted.timestamps_ms, posted.owners))

@@ -127,10 +127,12 @@ def _take_over(
 def _give_up(lane: Lane, held: Held, entity: str, state: np.void) -> None:
     """End an open incident, of which nothing would be told any more."""
     incident = state["entity"]["incident"]
-    if incident["is_open"]:
+    if not incident["is_open"]:
+        return
+    if incident["is_public"]:
         opened_ms, title = int(incident["opened_ms"]), lane.reader.title
         held.ended = (abandoned(entity, opened_ms, held.timestamp_ms, model=title),)
-        incident["is_open"], incident["ended_ms"] = False, held.timestamp_ms
+    incident["is_open"], incident["ended_ms"] = False, held.timestamp_ms
 
 
 def _can_go(old: Lane, new: Lane, stored: Stored) -> bool:

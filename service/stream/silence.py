@@ -41,7 +41,7 @@ def fallen_silent(
     opened = told.part(
         "opened", "no_data", f"no point for {told.seconds:g} s", opening=Opening(after, Policy())
     )
-    if not incident["is_open"]:
+    if not (incident["is_open"] and incident["is_public"]):
         return (opened,)
     ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)
     return ended.part("resolved", "silence", "no more points"), opened
@@ -50,7 +50,7 @@ def fallen_silent(
 def accepted(entity: str, before: np.void, *, model: str) -> tuple[IncidentPart, ...]:
     """What is told when a person calls the present normal: an open incident ends."""
     incident, now_ms = before["entity"]["incident"], int(before["entity"]["timestamp_ms"])
-    if not incident["is_open"]:
+    if not (incident["is_open"] and incident["is_public"]):
         return ()
     opened_ms = int(incident["opened_ms"])
     ended = _Told(incident_id(entity, opened_ms), entity, opened_ms, now_ms, model)

@@ -45,7 +45,8 @@ def view_of(lane_of: LaneOf, store: Store, entity: str, *, rows: int) -> EntityV
         raise UnknownEntity("no point of this entity is kept")
     newest = lane.reader.verdicts([entity], log[-1:])[0]
     is_open = newest.incident is not None and newest.transition != "resolved"
-    if stored.snapshot_seq == stored.seq:  # what no point caused is in the snapshot alone
+    is_readable = len(stored.snapshot) == lane.fold.state_dtype.itemsize
+    if stored.snapshot_seq == stored.seq and is_readable:  # it alone has what no point caused
         (state,) = lane.fold.decode(stored.snapshot)
         is_open &= bool(state["entity"]["incident"]["is_open"])
     return EntityView(

@@ -108,7 +108,8 @@ def _unpacked(block: bytes, points: int, limit: int) -> FloatArray:
             f"expected the same number of float32 values for each of {points} points, "
             f"came {len(block)} bytes"
         )
-    return np.frombuffer(block, _FLOAT32).reshape(points, -1).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # whatever kind of NaN
+        return np.frombuffer(block, _FLOAT32).reshape(points, -1).astype(np.float64)
 
 
 def _document(body: bytes, _limit: int) -> Columns:

@@ -1,6 +1,8 @@
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -314,13 +316,26 @@ async def test_a_store_that_is_away_is_asked_once_per_batch(models: Models) -> N
         assert ingest.queued_points == 0
 
 
+class Turn(NamedTuple):
+    """What happens to the next points."""
+
+    size: int
+    replica: int
+    is_repeated: bool
+    is_restarted: bool
+
+
+rarely = st.sampled_from([False, False, False, False, True])
+turns = st.builds(Turn, st.integers(1, 90), st.integers(0, 1), st.booleans(), rarely)
+
+
 @pytest.mark.slow
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(data=st.data())
+@given(turns=st.lists(turns, min_size=1, max_size=40))
 async def test_replicas_taking_turns_with_restarts_and_repeats_score_as_one(
-    data: st.DataObject, store: Store, models: Models, fold: Fold, redis_url: str
+    turns: list[Turn], store: Store, models: Models, fold: Fold, redis_url: str
 ) -> None:
     with Redis.from_url(redis_url) as client:
         for shard in range(SHARDS):
@@ -333,14 +348,14 @@ async def test_replicas_taking_turns_with_restarts_and_repeats_score_as_one(
         await replica.__aenter__()
     verdicts: list[Verdict] = []
     start = 0
-    while start < len(points):
-        end = start + data.draw(st.integers(1, 90), label="size")
-        which = data.draw(st.integers(0, 1), label="replica")
+    enough = itertools.takewhile(lambda _: start < len(points), itertools.cycle(turns))
+    for size, which, is_repeated, is_restarted in enough:
+        end = start + size
         verdicts += await replicas[which].submit(points[start:end])
-        if data.draw(st.booleans(), label="repeat"):
+        if is_repeated:
             again = await replicas[1 - which].submit(points[start:end])
             assert {verdict.status for verdict in again} == {"duplicate"}
-        if data.draw(st.integers(0, 4), label="restart") == 0:
+        if is_restarted:
             await replicas[which].__aexit__(None, None, None)
             replicas[which] = await Ingest(store, models).__aenter__()
         start = end

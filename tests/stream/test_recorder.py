@@ -18,7 +18,7 @@ from service.stream.ingest import Ingest, Listeners
 from service.stream.messages import Point
 from service.stream.models import Models
 from service.stream.recorder import Pace, Recorder
-from service.stream.recording import DAY_SECONDS, Posted, Recording
+from service.stream.recording import DAY_SECONDS, Recorded, Recording
 from service.stream.store import Store, StoreOptions
 from tests.builders import DIMENSIONS, START_MS, series_like
 
@@ -87,13 +87,19 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+rows_of_values = st.lists(st.none() | numbers, min_size=4, max_size=4)
+rows = st.lists(st.tuples(st.sampled_from(FOUR), rows_of_values), min_size=1, max_size=8)
+requests = st.tuples(rows, st.booleans())  # and whether it is sent again
+
+
 @pytest.mark.slow
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(data=st.data())
+@given(pace=st.sampled_from([1, 7, 100_000]), requests=st.lists(requests, min_size=1, max_size=5))
 async def test_what_was_posted_is_what_is_read_back(
-    data: st.DataObject,
+    pace: int,
+    requests: list[tuple[list[tuple[str, list[float | None]]], bool]],
     store: Store,
     two_bundles: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -101,21 +107,19 @@ async def test_what_was_posted_is_what_is_read_back(
     """Whatever the values, the sizes of requests and files, repeats, and which bundle it was."""
     folder = tmp_path_factory.mktemp("recording")
     store.delete(FOUR)
-    values = st.lists(st.none() | numbers, min_size=4, max_size=4)
     points: dict[str, list[Point]] = {"tiny": [], "other": []}
-    pace = data.draw(st.sampled_from([1, 7, 100_000]), label="points of a file")
     with recording_into(folder, points=pace, seconds=0.05) as recorder:
         models = Models(two_bundles, default="tiny")
         async with Ingest(store, models, listeners=Listeners(recorder=recorder)) as ingest:
-            for number in range(data.draw(st.integers(1, 5), label="requests")):
-                request: list[Point] = []
-                for entity in data.draw(st.lists(st.sampled_from(FOUR), min_size=1, max_size=8)):
-                    stamp = START_MS + 1000 * number + len(request)
-                    request.append(Point(entity, stamp, data.draw(values)))
+            for number, (rows, is_repeated) in enumerate(requests):
+                request = [
+                    Point(entity, START_MS + 1000 * number + place, values)
+                    for place, (entity, values) in enumerate(rows)
+                ]
                 for point in request:
                     points["other" if point.entity == "first" else "tiny"].append(point)
                 await ingest.submit(request)
-                if data.draw(st.booleans(), label="repeat"):
+                if is_repeated:
                     await ingest.submit(request)
     for bundle, own in points.items():
         found = recorded(folder / bundle) if own else {}
@@ -221,10 +225,10 @@ async def test_what_comes_too_fast_is_lost_to_the_recording_alone(
     assert recorder.counts == {"written": 20, "lost": 40}
 
 
-def some_points(count: int = 5) -> Posted:
+def some_points(count: int = 5) -> Recorded:
     stamps = START_MS + np.arange(count, dtype=np.int64)
     values = np.random.default_rng(0).normal(size=(count, 1))
-    return Posted("tiny", ("a",), ["alpha"], np.zeros(count, np.int32), stamps, values)
+    return Recorded("tiny", ("a",), ["alpha"], np.zeros(count, np.int32), stamps, values)
 
 
 def test_old_files_of_ours_are_removed_and_nobody_elses(tmp_path: Path) -> None:
@@ -250,7 +254,7 @@ def test_dimensions_may_have_any_names(tmp_path: Path) -> None:
     names = ("entity", "timestamp_ms", "label", "Label", "ünï")
     values = np.arange(10.0).reshape(2, 5)
     stamps = np.array([5, 6], np.int64)
-    source = Posted("b", names, ["é"], np.zeros(2, np.int32), stamps, values)
+    source = Recorded("b", names, ["é"], np.zeros(2, np.int32), stamps, values)
     Recording(tmp_path, keep_days=2).write(source)
     [series] = read_folder(tmp_path)
     assert (series.entity, series.dimensions, series.label) == ("é", names, None)

@@ -221,7 +221,6 @@ def test_what_cannot_be_is_refused_before_anything_is_written(store: Store) -> N
     bad = [
         commit(3, after=first.new_token),  # number 2 is missing
         commit(10, 9, after=first.new_token),  # the ring would lose the snapshot's rows
-        replace(commit(2, after=first.new_token), layout=dataclasses.replace(LAYOUT, digest="b2")),
     ]
     for each in bad:
         with pytest.raises(ValueError, match="commit 2"):
@@ -233,8 +232,51 @@ def test_what_cannot_be_is_refused_before_anything_is_written(store: Store) -> N
     assert store.load(["fan"]) == [None]
 
 
-def test_a_key_of_a_wrong_type_stops_the_call_before_it_writes(store: Store, client: Redis) -> None:
-    client.lpush(entity_keys("pump", OPTIONS.shards)[0], "not ours")
+def test_a_longer_life_begins_with_the_next_commit(redis_url: str, client: Redis) -> None:
+    """The keys still end when the shorter setting said."""
+    first, keys = commit(1), entity_keys("pump", OPTIONS.shards)
+    with closing(Store(redis_url, dataclasses.replace(OPTIONS, ttl_seconds=60))) as store:
+        store.commit([first])
+    assert all(0 < client.ttl(key) <= 60 for key in keys)
+    with closing(Store(redis_url, OPTIONS)) as store:
+        store.commit([commit(2, after=first.new_token)])  # no snapshot
+    assert all(client.ttl(key) > OPTIONS.ttl_seconds - 10 for key in keys)
+
+
+def test_a_new_layout_without_a_snapshot_is_stale(store: Store) -> None:
+    """Who held it did not know: the other commits of the call are made."""
+    first = commit(1)
+    store.commit([first])
+    other = dataclasses.replace(LAYOUT, digest="b2")
+    late = replace(commit(2, after=first.new_token), layout=other)
+    assert store.commit([commit(1, entity="fan"), late]) == [Outcome.OK, Outcome.STALE]
+
+
+def test_a_damaged_header_is_loaded_as_such_and_goes_on_by_its_token(
+    store: Store, client: Redis
+) -> None:
+    first = commit(1)
+    store.commit([first, commit(1, entity="fan")])
+    header = read_header(client, "pump", OPTIONS.shards)
+    assert header is not None
+    for text in (b"junk", b"0:0:a1", b""):
+        write_header(client, "pump", OPTIONS.shards, header._replace(layout=text))
+        found, other = store.load(["pump", "fan"])
+        assert found is not None
+        assert other is not None
+        assert (found.token, found.layout.digest) == (first.new_token, "damaged")
+        assert (found.snapshot, found.rows, found.waiting) == (b"", b"", b"")
+        assert store.recent(["pump"], 8)[0] is not None
+    again = replace(commit(2, after=first.new_token), snapshot=b"anew")
+    assert store.commit([again]) == [Outcome.OK]
+    assert store.load(["pump"])[0] is not None
+
+
+@pytest.mark.parametrize("key", [0, 1])
+def test_a_key_of_a_wrong_type_stops_the_call_before_it_writes(
+    store: Store, client: Redis, key: int
+) -> None:
+    client.lpush(entity_keys("pump", OPTIONS.shards)[key], "not ours")
     with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
         store.commit([commit(1, entity="fan"), commit(1)])
     assert store.load(["fan"]) == [None]
@@ -322,10 +364,10 @@ def test_entities_expire_and_configuration_does_not(store: Store, client: Redis)
 
 
 def make_old(client: Redis, keys: Sequence[bytes], *, seconds: int) -> None:
-    """As if they had been renewed so long ago."""
+    """As if they had been renewed so long before."""
     header = read_header(client, "pump", OPTIONS.shards)
     assert header is not None
-    old = header._replace(renewed_seconds=header.renewed_seconds - seconds)
+    old = header._replace(expires_seconds=header.expires_seconds - seconds)
     write_header(client, "pump", OPTIONS.shards, old)
     for key in keys:
         client.expire(key, OPTIONS.ttl_seconds - seconds)
