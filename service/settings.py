@@ -46,8 +46,12 @@ class Settings(BaseSettings):
     data_directory: Path = Field(
         Path(".gaugewatch"), description="folder of the private Valkey's data"
     )
-    durability: Literal["always", "everysec"] = Field(
-        "always", description="on disk before the answer, or within a second after it"
+    durability: Literal["always", "everysec", "replicated"] = Field(
+        "always",
+        description="before the answer on disk, or on that of replicas too, or a second after it",
+    )
+    replicas: int = Field(
+        1, ge=1, le=5, description="replicas that must have a point before it is answered"
     )
     shards: int = Field(
         8, ge=1, le=1024, description="parts of the key space; fixed at first start"
@@ -149,6 +153,14 @@ class Settings(BaseSettings):
         if not all(KEY_FORM.fullmatch(key.get_secret_value()) for key in keys):
             raise ValueError("expected keys of 16 to 200 letters, digits and . _ ~ -")
         return keys
+
+    @model_validator(mode="after")
+    def _has_replicas(self) -> Self:
+        if self.durability == "replicated" and not self.redis_url:
+            raise ValueError(
+                f"expected {PREFIX}REDIS_URL, because the private Valkey has no replicas"
+            )
+        return self
 
     @model_validator(mode="after")
     def _open_only_at_home(self) -> Self:
