@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     receive_seconds: float = Field(30.0, gt=0, description="seconds a body may take to arrive")
     max_subscribers: int = Field(1_000, ge=0, description="open alert sockets")
     subscriber_queue: int = Field(1_000, ge=1, description="alerts waiting for one subscriber")
-    send_seconds: float = Field(5.0, gt=0, description="seconds a socket may block a message")
+    send_seconds: float = Field(4.0, gt=0, description="seconds a socket may block a message")
     heartbeat_seconds: float = Field(15.0, gt=0, description="seconds of silence on a socket")
     metrics_entities: int = Field(
         500, ge=0, le=10_000, description="entities whose score is exported, the highest first"
