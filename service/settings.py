@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     max_future_seconds: int = Field(
         86_400, ge=0, description="seconds that a timestamp may be ahead of our clock"
     )
+    head_seconds: float = Field(10.0, gt=0, description="seconds the head of a request may take")
     receive_seconds: float = Field(30.0, gt=0, description="seconds a body may take to arrive")
     max_subscribers: int = Field(1_000, ge=0, description="open alert sockets")
     subscriber_queue: int = Field(1_000, ge=1, description="alerts waiting for one subscriber")
