@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from service.settings import Settings
 from service.stream.batcher import MAX_STEPS
+from service.stream.policy_limits import MAX_BUDGET
 from service.stream.waiting import MAX_WAITING_POINTS
 from service.web.app import create_app
 from service.web.entity_routes import MAX_PAGE, MAX_ROWS
@@ -22,6 +23,7 @@ from service.web.incident_routes import MAX_NOTE_CHARACTERS, MAX_PAGE as MAX_INC
 from service.web.model_routes import MAX_PATTERN_CHARACTERS
 from service.web.promise_routes import MAX_DAYS
 from service.web.receiving import MAX_HEAD_BYTES, MAX_HEADERS
+from service.web.scoreboard import MAX_BYTES
 from service.web.server import MAX_MESSAGE_BYTES
 from tests.builders import DIMENSIONS, START_MS
 from tests.web.serving import HOME, serving, settings_for
@@ -151,6 +153,15 @@ def test_points_of_a_series_to_detect_in(small: TestClient) -> None:
     assert answer(POINTS + 1).json()["code"] == "body_too_large"
 
 
+def test_a_budget_of_a_series(small: TestClient) -> None:
+    def status(budget: str) -> int:
+        values = {"values": [[1.0, 2.0, 3.0, 4.0]]}
+        return int(small.post(f"/v1/detect?budget={budget}", json=values).status_code)
+
+    assert status("1000000") == 200
+    assert status("1000001") == status("1.7e308") == 422
+
+
 def test_bytes_of_a_series_to_detect_in(small: TestClient, limited: Settings) -> None:
     content = json.dumps({"values": [[1.0, 2.0, 3.0, 4.0]]}).encode()
     headers = {"content-type": "application/json"}
@@ -219,6 +230,8 @@ def test_the_page_of_limits_has_the_numbers() -> None:
         "incidents of a page": MAX_INCIDENTS,
         "days of `GET /v1/promise`": MAX_DAYS,
         "characters of a note": MAX_NOTE_CHARACTERS,
+        "bytes of all names on the metrics page": MAX_BYTES,
+        "budget, of a policy or of a series": int(MAX_BUDGET),
         "characters of a pattern": MAX_PATTERN_CHARACTERS,
     }
     for what, most in fixed.items():
