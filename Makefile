@@ -13,7 +13,7 @@ DEBIAN := redis-server redis-tools prometheus prometheus-alertmanager docker-com
 TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc haproxy
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: install demo test test-fast chaos check format bench detection bundles clean
+.PHONY: install demo test test-fast chaos fuzz check format bench detection bundles clean
 
 install: $(VENV)/.service              ## the service alone, without torch
 demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
@@ -24,6 +24,9 @@ test-fast: $(VENV)/.everything         ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
 chaos: $(VENV)/.everything system-packages  ## faults at full length: kills, outages, restarts, overload; 15 minutes
 	$(BIN)/pytest tests/chaos --chaos=full $(ARGS)
+fuzz: $(VENV)/.everything system-packages  ## a million hostile requests, then names; 15 minutes; ARGS="--requests N --first N" goes on
+	$(BIN)/python -m tests.web.campaign $(ARGS)
+	$(BIN)/python -m tests.web.crowd
 check: $(VENV)/.everything             ## lint, types, imports, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -25,11 +25,10 @@ from benchmarks.environments import beside_peers
 from benchmarks.load import Face, Load, Plant, run, warm
 from benchmarks.machine import Machine, machine
 from benchmarks.rounds import SERVICES, WARM_STEPS
-from benchmarks.servers import Running, cpu_seconds, free_port, process
+from benchmarks.servers import Durability, Running, cpu_seconds, free_port, process
 from benchmarks.sheet import Sheet, figure, keep, show
 from benchmarks.shipped import BUNDLES, chosen_bundle
 from service.scoring.bundle import Bundle
-from service.stream.safety import Durability
 
 RESULTS = Path("benchmarks/results/model_servers.json")
 PACKAGES = ("mlserver==1.7.1", "onnxruntime")

@@ -19,6 +19,7 @@ GaugewatchError
 ├── Overloaded                  503  queues are full; retry
 ├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
 ├── StoreUnavailable            503  Redis is away; retry
+├── EntityContended             503  another replica keeps scoring the entity; retry
 ├── ConfigurationUnreadable     503  another release wrote it; serving goes on with the one before
 ├── StoreMisconfigured          500  Redis would lose what we promise to keep (stops the start)
 ├── BundleInvalid               500  a bundle cannot be trusted (stops the start)
@@ -140,6 +141,14 @@ class Overloaded(GaugewatchError):
 
 class StoreUnavailable(GaugewatchError):
     """Redis did not answer in time; repeat the request, nothing is scored twice."""
+
+    status = 503
+    code = "store_unavailable"
+    retry_after_seconds = 1
+
+
+class EntityContended(GaugewatchError):
+    """Another replica scored the entity at every attempt; to a client the same as above."""
 
     status = 503
     code = "store_unavailable"

@@ -46,8 +46,12 @@ class Settings(BaseSettings):
     data_directory: Path = Field(
         Path(".gaugewatch"), description="folder of the private Valkey's data"
     )
-    durability: Literal["always", "everysec"] = Field(
-        "always", description="on disk before the answer, or within a second after it"
+    durability: Literal["always", "everysec", "replicated"] = Field(
+        "always",
+        description="before the answer on disk, or on that of replicas too, or a second after it",
+    )
+    replicas: int = Field(
+        1, ge=1, le=5, description="replicas that must have a point before it is answered"
     )
     shards: int = Field(
         8, ge=1, le=1024, description="parts of the key space; fixed at first start"
@@ -115,10 +119,11 @@ class Settings(BaseSettings):
     max_future_seconds: int = Field(
         86_400, ge=0, description="seconds that a timestamp may be ahead of our clock"
     )
+    head_seconds: float = Field(10.0, gt=0, description="seconds the head of a request may take")
     receive_seconds: float = Field(30.0, gt=0, description="seconds a body may take to arrive")
     max_subscribers: int = Field(1_000, ge=0, description="open alert sockets")
     subscriber_queue: int = Field(1_000, ge=1, description="alerts waiting for one subscriber")
-    send_seconds: float = Field(5.0, gt=0, description="seconds a socket may block a message")
+    send_seconds: float = Field(4.0, gt=0, description="seconds a socket may block a message")
     heartbeat_seconds: float = Field(15.0, gt=0, description="seconds of silence on a socket")
     metrics_entities: int = Field(
         500, ge=0, le=10_000, description="entities whose score is exported, the highest first"
@@ -149,6 +154,14 @@ class Settings(BaseSettings):
         if not all(KEY_FORM.fullmatch(key.get_secret_value()) for key in keys):
             raise ValueError("expected keys of 16 to 200 letters, digits and . _ ~ -")
         return keys
+
+    @model_validator(mode="after")
+    def _has_replicas(self) -> Self:
+        if self.durability == "replicated" and not self.redis_url:
+            raise ValueError(
+                f"expected {PREFIX}REDIS_URL, because the private Valkey has no replicas"
+            )
+        return self
 
     @model_validator(mode="after")
     def _open_only_at_home(self) -> Self:

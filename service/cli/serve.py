@@ -20,7 +20,7 @@ def serve(
     ] = None,
     bundles: Annotated[Path | None, typer.Option(help="Folder of bundles.")] = None,
     data_directory: Annotated[Path | None, typer.Option(help="Where Valkey keeps data.")] = None,
-    durability: Annotated[str | None, typer.Option(help="always | everysec")] = None,
+    durability: Annotated[str | None, typer.Option(help="always | everysec | replicated")] = None,
 ) -> None:
     """Serve. Every other setting is a GAUGEWATCH_ variable (docs/operations.md)."""
     given = {

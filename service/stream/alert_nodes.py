@@ -1,14 +1,15 @@
-"""The connections of the alert log: which client reads which streams, on one Redis or a cluster."""
+"""The connections of the alert log: which client reads which streams, by the form of the URL."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service.stream.patience import Patience
+from service.stream.sentinel import Sentinels, is_watched, refuse_replica
 from service.stream.topology import Topology, is_cluster
 
 Item = TypeVar("Item")
@@ -105,12 +106,56 @@ class ClusterNodes:
         return self._clients[url]
 
 
+class WatchedServer:
+    """Whichever server the sentinels name has everything."""
+
+    def __init__(self, url: str) -> None:
+        self._sentinels = Sentinels(url)
+        self._looking = asyncio.Lock()
+        self._clients: dict[str, Redis] = {}
+        self._primary: str | None = None
+
+    async def pipelines(
+        self,
+        items: Sequence[Item],
+        key_of: KeyOf[Item],  # noqa: ARG002
+    ) -> list[tuple[Redis, Sequence[Item]]]:
+        """All items, at once. Raises what a client raises that reaches nobody."""
+        async with self._looking:
+            if self._primary is None:
+                self._primary = await asyncio.to_thread(self._sentinels.primary)
+            if self._primary not in self._clients:
+                self._clients[self._primary] = _client(self._primary, connected=_only_primary)
+            return [(self._clients[self._primary], items)]
+
+    commands = pipelines
+
+    def doubt(self) -> None:
+        """A sentinel is asked before the next answer."""
+        self._primary = None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+
 def alert_nodes(url: str) -> AlertNodes:
     """What the scheme of a URL asks for; nothing is sent yet."""
-    return ClusterNodes(url) if is_cluster(url) else OneServer(url)
+    if is_cluster(url):
+        return ClusterNodes(url)
+    return WatchedServer(url) if is_watched(url) else OneServer(url)
 
 
-def _client(url: str) -> Redis:
+async def _only_primary(connection: Any) -> None:
+    await connection.on_connect()
+    await connection.send_command("ROLE")
+    refuse_replica(await connection.read_response())
+
+
+def _client(
+    url: str, *, connected: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+) -> Redis:
     return Redis.from_url(
         url,
         protocol=2,
@@ -118,4 +163,5 @@ def _client(url: str) -> Redis:
         retry=Retry(NoBackoff(), 0),
         socket_timeout=2 * BLOCK_MS / 1000,
         socket_connect_timeout=BLOCK_MS / 1000,
+        redis_connect_func=connected,
     )

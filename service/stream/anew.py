@@ -13,7 +13,8 @@ from service.stream.arena import Held
 from service.stream.lane import Lane
 from service.stream.messages import Alert
 from service.stream.silence import SILENCE_MARK, abandoned
-from service.stream.store import Store, Stored
+from service.stream.store import Store
+from service.stream.stored import Stored
 from service.stream.swap import can_take_over
 from service.stream.unended import unended
 from service.stream.waiting import Dropped, read_waiting, waiting_points

@@ -6,16 +6,20 @@ answers at once, a busy one batches by itself.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
-from service.errors import BodyTooLarge, GaugewatchError, Overloaded
+import structlog
+
+from service.errors import BodyTooLarge, GaugewatchError, Overloaded, StoreUnavailable
 from service.stream.messages import Verdict
 from service.stream.posted import Posted
 from service.stream.requests import Request, Requests
 from service.stream.serving import Serving
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 MAX_STEPS = 512  # points of one entity in a batch; a longer one would hold up everybody else
@@ -87,6 +91,12 @@ class Batcher:
         self._arrived.set()
         return await request.answer
 
+    def refuse_waiting(self, error: StoreUnavailable) -> None:
+        """Nobody who has waited for one outage is made to wait for the next attempt too."""
+        waiting, self._requests = self._requests, deque()
+        self.queued_points -= sum(len(request.points) for request in waiting)
+        _fail(waiting, error)
+
     async def run(self, job: Callable[[], Result]) -> Result:
         """What `job` returns, run between two batches on the thread that scores."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, job)
@@ -103,11 +113,21 @@ class Batcher:
                     _fail(batch, error)
                 else:
                     _answer(batch, answers)
+                    for away in answers:
+                        if isinstance(away, StoreUnavailable):
+                            self.refuse_waiting(away)
                 self.queued_points -= sum(len(request.points) for request in batch)
-                if (rest := self._rest()) is not None:
-                    await loop.run_in_executor(self._worker, rest)
+                await self._rested()
             if self._is_closing:
                 return
+
+    async def _rested(self) -> None:
+        """What comes after the answers; if it breaks, the next batch must not wait for ever."""
+        try:
+            if (rest := self._rest()) is not None:
+                await self.run(rest)
+        except Exception:
+            log.exception("what follows a batch has failed")
 
     def _take(self) -> list[Request]:
         """The oldest requests, as many as fit a batch, at least one; not those given up on."""
@@ -135,7 +155,7 @@ def _answer(batch: list[Request], answers: list[list[Verdict] | GaugewatchError]
             request.answer.set_result(answer)
 
 
-def _fail(batch: list[Request], error: Exception) -> None:
+def _fail(batch: Iterable[Request], error: Exception) -> None:
     for request in batch:
         if not request.answer.cancelled():
             request.answer.set_exception(error)

@@ -1,7 +1,7 @@
 """The connection to Redis: what is asked in one call, and what in a call per group of keys.
 
-One Redis is asked for everything at once. A cluster is asked for each hash tag by itself
-(cluster.py). Nobody else knows which of them it is.
+One Redis is asked for everything at once, also where sentinels say which (sentinel.py). A cluster
+is asked for each hash tag by itself (cluster.py). Nobody else knows which of them it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from redis import Redis
 
 from service.stream.cluster import Cluster
 from service.stream.patience import Patience
+from service.stream.sentinel import Watched, is_watched
 from service.stream.topology import is_cluster
 
 Answer = TypeVar("Answer")
@@ -72,4 +73,6 @@ class Server:
 
 def connect(url: str, patience: Patience) -> Connection:
     """What the scheme of a URL asks for; nothing is sent yet."""
-    return Cluster(url, patience) if is_cluster(url) else Server(url, patience)
+    if is_cluster(url):
+        return Cluster(url, patience)
+    return Watched(url, patience) if is_watched(url) else Server(url, patience)

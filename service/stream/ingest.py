@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from service.errors import GaugewatchError, StoreUnavailable
+from service.errors import EntityContended, GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher
 from service.stream.caretaker import Caretaker
@@ -113,6 +113,12 @@ class Ingest:
         return self._lanes.entities
 
     @property
+    def lost_points(self) -> dict[str, int]:
+        """Points that Redis had taken and no longer has, by model."""
+        models = {fold.bundle.title for fold in self._models.serving.folds.values()}
+        return {**dict.fromkeys(models, 0), **self._path.losses.points}
+
+    @property
     def queued_points(self) -> int:
         """Points waiting to be scored, or being scored."""
         return self._batcher.queued_points
@@ -181,8 +187,8 @@ class Ingest:
             await asyncio.sleep(TICK_SECONDS)
             try:
                 await self.tick()
-            except StoreUnavailable:
-                continue  # what is due stays due
+            except StoreUnavailable as error:
+                self._batcher.refuse_waiting(error)  # what is due stays due
             except Exception:
                 log.exception("deadlines cannot be looked at")
 
@@ -201,7 +207,7 @@ class Ingest:
             if not waiting:
                 break
             self._score(serving, points, waiting, quiet=quiet, answers=answers)
-        contended = StoreUnavailable("another replica keeps scoring this entity; send it again")
+        contended = EntityContended("another replica keeps scoring this entity; send it again")
         answers |= {position: contended for position in order if position not in answers}
         return [of_request([answers[i] for i in span]) for span in spans(requests)]
 
@@ -226,6 +232,7 @@ class Ingest:
                     continue
                 except Exception as error:
                     for entity in positions:
+                        self._path.losses.remember(entity, lane.arena.get(entity))
                         lane.arena.drop(entity)  # committed or not: nobody knows
                     if not isinstance(error, StoreUnavailable):
                         raise

@@ -15,6 +15,7 @@ from service.stream.serving import Serving
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 FIRST_EPOCH = 1
+MAX_NAME_BYTES = 255  # of a folder; the system fails at a longer one, instead of finding nothing
 
 
 class Models:
@@ -58,9 +59,9 @@ class Models:
 
     def versions(self, name: str) -> list[str]:
         """Versions of a bundle in the folder. Raises UnknownBundle."""
-        found = sorted(
-            path.parent.name for path in self.folder.glob(f"{_plain(name)}/*/bundle.json")
-        )
+        can_be = _plain(name) == name and 0 < len(name.encode()) <= MAX_NAME_BYTES
+        paths = self.folder.glob(f"{name}/*/bundle.json") if can_be else ()
+        found = sorted(path.parent.name for path in paths)
         if not found:
             raise UnknownBundle(f"no bundle {name!r} in the folder of bundles")
         return found

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from service.stream.commit import TOKEN_BYTES, Commit, Outcome
 from service.stream.messages import Alert
 from service.stream.silence import given_up
-from service.stream.store import Store, Stored
+from service.stream.store import Store
+from service.stream.stored import Stored
 from service.stream.ticks import forget_deadlines
 from service.stream.unended import unended
 from service.stream.waiting import waiting_points

@@ -16,6 +16,7 @@ from service.stream.drafts import drafts, drafts_of_waiting
 from service.stream.keep import drop_moved, keep, keep_waiting
 from service.stream.lane import Arrived, Lane
 from service.stream.lanes import Lanes
+from service.stream.losses import Losses
 from service.stream.messages import Verdict
 from service.stream.models import Models
 from service.stream.posted import Posted
@@ -77,6 +78,7 @@ class PointPath:
         self._on_stage = on_stage
         self.clock_ms = clock_ms
         self.dropped_points = Counter[str](dict.fromkeys(DROP_REASONS, 0))  # that waited
+        self.losses = Losses()
 
     def attempt(self, batch: Batch, *, answers: dict[int, Answer]) -> Attempted:
         """The path of a point. What was stale gets no answer. Returns what was new."""
@@ -84,6 +86,8 @@ class PointPath:
         with self.stage("restore"):
             tells = batch.serving.policies.tells_calibrating
             held = restore(lane, self._store, entities, lane_of=self._lanes.wrote, tells=tells)
+        self.losses.compare(entities, held, model=lane.reader.title)
+        known = dict(zip(entities, held, strict=True))
         ruling = ruling_of(batch.serving.policies, entities, lane.fold.bundle.manifest)
         ruling = replace(ruling, hurries=_hurries(batch))
         sifted = sift(
@@ -110,7 +114,10 @@ class PointPath:
             logs = self._logs(lane, sifted, refused)
             refused |= drop_moved(lane, logs, but=set(arrived.entities))
             rows = {entity: rows for entity, (_, rows) in logs.items()}
+            for entity in refused:
+                self.losses.remember(entity, known[entity])
             found = answers_of(lane.reader, sifted, advanced.rows, logs=rows, refused=refused)
+        self._store.confirm(entities)  # also what is only repeated: its first answer was lost
         answers |= found
         if Outcome.OUTDATED in outcomes:
             self.follow()

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -39,8 +39,8 @@ class Patience:
     command_seconds: float
     budget_seconds: float
 
-    def client(self, url: str) -> Redis:
-        """A client that asks once."""
+    def client(self, url: str, *, connected: Callable[[Any], None] | None = None) -> Redis:
+        """A client that asks once; `connected` makes its connections ready, or refuses them."""
         return Redis.from_url(
             url,
             protocol=2,
@@ -48,6 +48,7 @@ class Patience:
             retry=Retry(NoBackoff(), 0),
             socket_timeout=self.command_seconds,
             socket_connect_timeout=self.connect_seconds,
+            redis_connect_func=connected,
         )
 
     def repeated(self, action: Callable[[], Answer]) -> Answer:

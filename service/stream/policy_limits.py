@@ -16,6 +16,7 @@ MAX_NAME_CHARACTERS: Final = 200  # of a pattern, and of a dimension
 MAX_FAULTS_LISTED: Final = 100
 LAST_MS: Final = 7_258_118_400_000  # the year 2200, as for points
 LONGEST_CYCLE_SECONDS: Final = 366 * 86_400
+MAX_BUDGET: Final = 1e6  # incidents per entity and day: more than anybody has points
 LARGEST: Final = sys.float_info.max  # infinity is beyond it, and NaN beyond everything
 
 
@@ -35,7 +36,7 @@ class Bound(NamedTuple):
 TIME: Final = Bound(0, LAST_MS, "milliseconds since 1970, before the year 2200")
 DEVIATION: Final = Bound(0, LARGEST, "a finite number of at least 0")
 BOUNDS: Final[Mapping[str, Bound]] = {
-    "budget": Bound(0, LARGEST, "a finite number above 0", is_low_allowed=False),
+    "budget": Bound(0, MAX_BUDGET, "a number above 0, at most a million", is_low_allowed=False),
     "open_count": Bound(1, 32, "1 to 32 points"),
     "open_window": Bound(1, 32, "1 to 32 points"),
     "resolve_after": Bound(1, 1_000, "1 to 1000 points"),

@@ -13,7 +13,8 @@ from service.stream.commit import Layout
 from service.stream.lane import Lane
 from service.stream.rows import Rows, decided, written
 from service.stream.silence import abandoned
-from service.stream.store import Store, Stored
+from service.stream.store import Store
+from service.stream.stored import Stored
 from service.stream.swap import Leaving, can_take_over, carry_over
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

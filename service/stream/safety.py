@@ -6,8 +6,12 @@ from redis import Redis
 
 from service.errors import StoreMisconfigured
 
-Durability = Literal["always", "everysec"]
-_SAFE_FSYNC: Final = {"always": ("always",), "everysec": ("always", "everysec")}
+Durability = Literal["always", "everysec", "replicated"]
+_SAFE_FSYNC: Final = {
+    "always": ("always",),
+    "everysec": ("always", "everysec"),
+    "replicated": ("always",),
+}
 
 
 def refuse_unsafe(redis: Redis, *, durability: Durability, is_cluster: bool) -> None:

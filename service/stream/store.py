@@ -15,14 +15,16 @@ from redis import Redis
 
 from service.errors import StoreMisconfigured
 from service.stream.call import packed
-from service.stream.commit import Commit, Layout, Outcome
+from service.stream.commit import Commit, Outcome
 from service.stream.connection import connect
-from service.stream.keys import CONFIGURATION_KEY, EPOCH_KEY, SHARDS_KEY, entity_keys
+from service.stream.copies import Copies, copied_key
+from service.stream.keys import CONFIGURATION_KEY, EPOCH_KEY, SHARDS_KEY, entity_keys, shard_of
 from service.stream.patience import Patience
 from service.stream.roster import EntityPage, entity_count, entity_page, forget
 from service.stream.safety import Durability, refuse_unsafe
 from service.stream.script import Script
 from service.stream.shards import Shards
+from service.stream.stored import Stored, stored
 from service.stream.tallies import scored_on
 from service.stream.topology import is_cluster
 
@@ -33,25 +35,12 @@ _COMMIT, _CONFIGURE, _LOAD = Script("commit.lua"), Script("configure.lua"), Scri
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What is kept of an entity: a snapshot and the rows after it, oldest first."""
-
-    token: bytes
-    seq: int
-    epoch: int
-    layout: Layout
-    snapshot_seq: int
-    snapshot: bytes
-    rows: bytes  # snapshot_seq + 1 .. seq
-    waiting: bytes = b""  # points that wait for earlier ones
-
-
-@dataclass(frozen=True)
 class StoreOptions:
     """How the store talks to Redis and how long it keeps things."""
 
     shards: int = 8
     durability: Durability = "always"
+    replicas: int = 1  # that must have what is answered, if it is `replicated`
     ttl_seconds: int = 7 * 86_400
     alerts_kept: int = 10_000  # per shard, at least
     incidents_kept: int = 2_000  # per shard
@@ -87,6 +76,7 @@ class Store:
         self.commit_epoch = epoch  # the configuration this process works by; commits carry it
         self._connection = connect(url, self.options.patience)
         self.shards = Shards(self._connection, self.options.shards)
+        self._copies = Copies(self.options.replicas)
 
     def twin(self) -> "Store":
         """The same store over a connection of its own, for another thread."""
@@ -130,6 +120,14 @@ class Store:
         """Each on its own: a stale entity does not stop the others."""
         _refuse_too_many([commit.entity for commit in commits])
         return self.shards.ask_each(commits, lambda one: one.entity, self._committed)
+
+    def confirm(self, entities: Sequence[str] | None = None) -> None:
+        """What is kept of them, or of all, is safe as the durability says, or StoreUnavailable."""
+        if self.options.durability == "replicated":
+            count = self.options.shards
+            named = {shard_of(entity, count) for entity in entities or ()}
+            shards = range(count) if entities is None else sorted(named)
+            self._connection.ask_each(shards, copied_key, self._copies.of_shards)
 
     def load(self, entities: Sequence[str]) -> list[Stored | None]:
         """What is kept of each, or None."""
@@ -180,7 +178,7 @@ class Store:
 
         def read(redis: Redis, some: Sequence[str]) -> list[tuple[Stored, bytes] | None]:
             keys = [key for entity in some for key in entity_keys(entity, shards)]
-            return [reply and _stored(reply) for reply in _LOAD.run(redis, keys, [last_rows])]
+            return [reply and stored(reply) for reply in _LOAD.run(redis, keys, [last_rows])]
 
         return self.shards.ask_each(entities, str, read)
 
@@ -191,9 +189,3 @@ def _refuse_too_many(entities: Sequence[str]) -> None:
             f"expected at most {MAX_ENTITIES_PER_CALL} distinct entities, "
             f"came {len(entities)}, {len(set(entities))} of them distinct"
         )
-
-
-def _stored(reply: list[Any]) -> tuple[Stored, bytes]:
-    token, seq, epoch, text, snapshot_seq, snapshot, rows, last, waiting = reply
-    numbers = int(seq), int(epoch), Layout.parsed(text.decode()), int(snapshot_seq)
-    return Stored(token, *numbers, snapshot, rows, waiting), last

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from redis import RedisCluster
 from redis.backoff import NoBackoff
@@ -10,8 +10,8 @@ from redis.cluster import ClusterNode
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
-from service.errors import SettingInvalid
 from service.stream.patience import Patience
+from service.stream.places import Places
 
 SUFFIX: Final = "+cluster"
 DEFAULT_PORT: Final = 6379
@@ -30,12 +30,8 @@ class Topology:
 
         Raises SettingInvalid.
         """
-        parts = urlsplit(url)
-        self._scheme = parts.scheme.removesuffix(SUFFIX)
-        self._user, at, hosts = parts.netloc.rpartition("@")
-        self._user += at
-        self._tail = (parts.path, parts.query, "")
-        self.starts = [_host_and_port(host) for host in hosts.split(",")]
+        self._places = Places(url, default_port=DEFAULT_PORT)
+        self.starts = self._places.hosts
         self._patience = patience
         self._cluster: RedisCluster | None = None
         self._is_doubtful = False
@@ -53,8 +49,7 @@ class Topology:
 
     def url_at(self, host: str, port: int) -> str:
         """URL of one node, with the credentials and options of all."""
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return urlunsplit((self._scheme, self._user + place, *self._tail))
+        return self._places.url_at(host, port, self._places.path)
 
     def doubt(self) -> None:
         """What was learned may not be so any more: it is asked for before the next answer."""
@@ -90,14 +85,3 @@ class Topology:
             socket_timeout=self._patience.command_seconds,
             socket_connect_timeout=self._patience.connect_seconds,
         )
-
-
-def _host_and_port(place: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{place.strip()}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host:
-        raise SettingInvalid("expected host:port,host:port in the URL of a Redis Cluster")
-    return host, port or DEFAULT_PORT

@@ -113,6 +113,8 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     kept = store_of(url, settings, stack)  # for the desk
     desk = Desk("incidents")
     stack.callback(desk.close)  # before the store it reads
+    readiness = Readiness(probe, feed, rollout)
+    stack.push_async_callback(_stopped, asyncio.create_task(readiness.follow()))
     services = Services(
         settings=settings,
         models=models,
@@ -121,7 +123,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         feed=feed,
         metrics=metrics,
         bodies=Bodies(settings),
-        readiness=Readiness(probe, feed, rollout),
+        readiness=readiness,
         kept=kept,
         incidents=Incidents(kept),
         promise=Promise(kept),
@@ -138,6 +140,8 @@ async def _shown(services: Services, stack: AsyncExitStack) -> None:
     metrics.watch("queued_points", "Points waiting for a verdict", lambda: ingest.queued_points)
     text = "Points that were held and will never be scored"
     metrics.watch_counts("dropped_points", text, "reason", lambda: ingest.dropped_points)
+    lost = "Points that Redis had taken and no longer has"
+    metrics.watch_counts("lost_points", lost, "model", lambda: ingest.lost_points)
     metrics.watch("subscribers", "Open alert sockets", lambda: len(services.subscribers))
     observed = observed_of(services.promise, services.models, services.desk)
     metrics.watch_families(observed.families)

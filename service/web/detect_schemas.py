@@ -18,6 +18,7 @@ from service.errors import (
     UnknownBundle,
     UnsupportedEncoding,
 )
+from service.stream.policy_limits import MAX_BUDGET
 from service.web.detect_messages import Ending
 from service.web.schemas import Cause, Documented, Milliseconds, Model, Name, Score, Severity, Value
 
@@ -129,7 +130,10 @@ _EXAMPLE: Final = {
 _PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "bundle": ({"type": "string"}, "name or name/version; left out: the bundle of the entity"),
     "entity": ({"type": "string"}, "scored with its own calibration, if the bundle knows it"),
-    "budget": ({"type": "number", "exclusiveMinimum": 0}, "false incidents per entity and day"),
+    "budget": (
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_BUDGET},
+        "false incidents per entity and day",
+    ),
     "percentile": (
         {"type": "number", "exclusiveMinimum": 0, "maximum": 50},
         "in place of a budget: 1 marks the 1 % of points with the smallest p-values of this series",

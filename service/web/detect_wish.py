@@ -12,6 +12,7 @@ from service.errors import BadInput, UnknownBundle, UnsupportedEncoding
 from service.scoring.fold import Fold
 from service.settings import Settings
 from service.stream.models import Models
+from service.stream.policy_limits import MAX_BUDGET
 from service.web.detect_messages import Contributions
 from service.web.faults import check_parameters, checked_entity
 
@@ -39,7 +40,7 @@ def wish_of(scope: Scope, settings: Settings) -> Wish:
     """What a request asks for. Raises BadInput, UnsupportedEncoding."""
     headers, parameters = Headers(scope=scope), QueryParams(scope["query_string"])
     check_parameters(parameters, *PARAMETERS)
-    budget = _number(parameters, "budget", most=math.inf)
+    budget = _number(parameters, "budget", most=MAX_BUDGET)
     percentile = _number(parameters, "percentile", most=MAX_PERCENTILE)
     if budget is not None and percentile is not None:
         raise BadInput("expected `budget` or `percentile`, came both")
@@ -82,8 +83,8 @@ def _number(parameters: QueryParams, name: str, *, most: float) -> float | None:
         number = float(parameters[name])
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and 0.0 < number <= most):
-        limit = "" if math.isinf(most) else f" and at most {most:g}"
+    if not 0.0 < number <= most:
+        limit = f" and at most {most:g}"
         raise BadInput(f"expected a finite number above 0{limit} as `{name}`")
     return number
 

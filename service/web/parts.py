@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Literal
 
 import structlog
 
@@ -25,7 +26,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 async def embedded_url(settings: Settings, stack: AsyncExitStack) -> str:
     """Address of a private Valkey, which ends with the stack."""
-    valkey = EmbeddedValkey(settings.data_directory / "valkey", durability=settings.durability)
+    mode: Literal["always", "everysec"] = (
+        "everysec" if settings.durability == "everysec" else "always"
+    )
+    valkey = EmbeddedValkey(settings.data_directory / "valkey", durability=mode)
     stack.push_async_callback(asyncio.to_thread, valkey.stop)
     await asyncio.to_thread(valkey.__enter__)
     log.info("embedded valkey started", directory=str(valkey.directory), pid=valkey.pid)
@@ -37,6 +41,7 @@ def store_of(url: str, settings: Settings, stack: AsyncExitStack) -> Store:
     options = StoreOptions(
         shards=settings.shards,
         durability=settings.durability,
+        replicas=settings.replicas,
         ttl_seconds=settings.entity_ttl_seconds,
         alerts_kept=settings.alert_retention,
         incidents_kept=settings.incident_retention,

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from service.stream.policy import Direction
+from service.stream.policy_limits import MAX_BUDGET
 from service.web.schemas import Documented, Milliseconds, Name
 
 
@@ -29,7 +30,10 @@ class PolicyView(Documented):
     """What one level says; what is left out is inherited."""
 
     budget: float | None = Field(
-        None, description="false incidents per entity and day; moves the threshold", gt=0
+        None,
+        description="false incidents per entity and day; moves the threshold",
+        gt=0,
+        le=MAX_BUDGET,
     )
     open_count: int | None = Field(None, description="so many flagged ...", ge=1, le=32)
     open_window: int | None = Field(

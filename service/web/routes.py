@@ -63,7 +63,7 @@ async def live() -> dict[str, str]:
 
 async def ready(request: Request) -> JSONResponse:
     """Whether points can be scored now."""
-    reasons = await services_of(request).readiness.reasons()
+    reasons = services_of(request).readiness.reasons()
     if reasons:
         answer = {"status": "not_ready", "reasons": reasons}
         return JSONResponse(answer, 503, {"Retry-After": "1"})

@@ -8,13 +8,18 @@ point tells which of several replicas is to be believed.
 
 import heapq
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
+
+import numpy as np
 
 from service.stream.messages import Alert, Verdict
 from service.web.last_incident import LastIncident, closed, incident_after
 
 WINDOW_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0  # an entity without points for so long vanishes
+AHEAD: Final = 1e9  # an incident goes before every score
+MAX_BYTES: Final = 200_000  # of all names shown; each stands in up to seven series
 LOOK_SECONDS: Final = 1.0  # a full board looks for idle entities so often at most
 
 
@@ -94,11 +99,26 @@ class Scoreboard:
             self._shown,
             (
                 (_shown_incident(entry, now_seconds) is None, -_score(entry, now_seconds), name)
-                for name, entry in self._entries.items()
+                for name, entry in self._candidates(now_seconds)
             ),
         )
-        shown = [_standing(name, self._entries[name], now_seconds) for *_, name in first]
+        sizes = accumulate(_label_bytes(name) for *_, name in first)
+        fitting = [name for (*_, name), size in zip(first, sizes, strict=True) if size <= MAX_BYTES]
+        shown = [_standing(name, self._entries[name], now_seconds) for name in fitting]
         return shown, len(self._entries) - len(shown) + len(self._turned_away)
+
+    def _candidates(self, now_seconds: float) -> list[tuple[str, _Entry]]:
+        """Those among whom the first are; a page may not take as long as sorting all would."""
+        names, entries = list(self._entries), list(self._entries.values())
+        if not 0 < self._shown < len(names):
+            return list(zip(names, entries, strict=True)) if self._shown else []
+        window = int(now_seconds / WINDOW_SECONDS)
+        scores = np.array([one.score for one in entries])
+        before = [one.score_before if one.window == window else 0.0 for one in entries]
+        scores = np.maximum(scores, before)
+        scores[[_shown_incident(one, now_seconds) is not None for one in entries]] += AHEAD
+        least = np.partition(scores, -self._shown)[-self._shown]
+        return [(names[at], entries[at]) for at in np.flatnonzero(scores >= least).tolist()]
 
     def _has_room(self, entity: str, now_seconds: float) -> bool:
         """Whether one more fits; who does not is counted, up to as many as fit."""
@@ -143,6 +163,11 @@ def _score(entry: _Entry, now_seconds: float) -> float:
 def _severity(entry: _Entry, now_seconds: float) -> float:
     is_running = int(now_seconds / WINDOW_SECONDS) == entry.window
     return max(entry.severity, entry.severity_before) if is_running else entry.severity
+
+
+def _label_bytes(name: str) -> int:
+    """In a label, where quotes and backslashes are escaped."""
+    return len(name.encode()) + name.count('"') + name.count("\\")
 
 
 def _standing(entity: str, entry: _Entry, now_seconds: float) -> Standing:

@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import sys
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from structlog.typing import Processor
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.settings import Settings
+from service.web.receiving import Receiving
 from service.web.services import Services
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -74,6 +76,7 @@ def server(app: FastAPI, settings: Settings) -> Server:
             access_log=False,
             server_header=False,
             lifespan="on",
+            http=partial(Receiving, settings=settings),  # type: ignore[arg-type]
             ws=Sockets,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,

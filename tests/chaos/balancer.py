@@ -18,7 +18,7 @@ defaults
   timeout check 1s
   retries 3
   option redispatch 1
-  retry-on conn-failure
+  retry-on conn-failure empty-response
   http-error status 503 content-type text/plain string "no replica is ready" hdr retry-after 1
 frontend points
   bind 127.0.0.1:{port}

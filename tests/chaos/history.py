@@ -69,11 +69,14 @@ class History:
 
     attempts: list[Attempt] = field(default_factory=list)
     seen: defaultdict[str, dict[int, Seen]] = field(default_factory=lambda: defaultdict(dict))
+    answered: dict[tuple[str, int], float] = field(default_factory=dict)  # time.monotonic()
     repeated: int = 0  # points that had been kept although nobody had acknowledged them
     started: float = field(default_factory=time.monotonic)
 
     def acknowledge(self, verdicts: Iterable[Seen]) -> None:
+        now = time.monotonic()
         for verdict in verdicts:
+            self.answered.setdefault((verdict.entity, verdict.timestamp_ms), now)
             self.repeated += verdict.status == "duplicate"
             assert verdict.status in ("scored", "calibrating", "warming", "duplicate"), verdict
             known = self.seen[verdict.entity].setdefault(verdict.timestamp_ms, verdict)

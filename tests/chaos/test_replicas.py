@@ -25,6 +25,7 @@ EXIT_SECONDS: Final = 20  # patience for a loaded machine
 CHECK_SECONDS: Final = 1.0  # until the balancer has noticed that a replica is back
 PATIENCE_MS: Final = 200.0  # about what the service waits for one command
 SMALL: Final = Manner(points_per_second=500, senders=8, points_each=1)
+MANY: Final = Manner(points_per_second=1_000, senders=32, points_each=1)  # as many requests
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,9 @@ def test_a_rolling_restart_is_noticed_by_nobody(
     seen: list[Row],
 ) -> None:
     rounds, exits = length.of(1, full=5), list[float]()
-    plant = plant_of(32, points=500 + 500 * rounds, prefix="rolling-")
-    with Load(balancer.port, plant, SMALL) as load, SlowFlushes(server) as slow:
+    plant = plant_of(32, points=500 + 800 * rounds, prefix="rolling-")
+    manner = MANY if length.is_full else SMALL
+    with Load(balancer.port, plant, manner) as load, SlowFlushes(server) as slow:
         for replica in replicas * rounds:
             load.until_acknowledged(20)
             start = time.monotonic()

@@ -1,14 +1,19 @@
 """Alert sockets: killed at random while alerts flow, and one that never reads among others."""
 
 import random
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import msgspec
+import numpy as np
 import pytest
 
+from service.stream.messages import Alert
 from tests.chaos.conftest import Length
-from tests.chaos.history import check
+from tests.chaos.history import History, check
 from tests.chaos.load import Load, Manner, tell_of_all
 from tests.chaos.plant import plant_of
 from tests.chaos.seen import Row, row_of
@@ -19,7 +24,10 @@ from tests.system.test_shutdown import deaf, fill_alert_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-READERS: Final = 5
+READERS: Final = 49  # and one that never reads
+CLOSED_SECONDS: Final = 5.0  # promised
+LOADED: Final = 3.0  # a loaded machine may take so many times as long
+FEW: Final = Manner(points_per_second=500, points_each=4)
 STRANGER: Final = "e"  # entity of the alerts that only fill the log
 MANNER: Final = Manner(points_each=4)
 
@@ -54,18 +62,20 @@ def test_a_subscriber_that_never_reads_is_closed_and_the_others_miss_nothing(
     bundle_folder: Path, tmp_path: Path, redis_server: RedisServer, length: Length, seen: list[Row]
 ) -> None:
     fill_alert_log(redis_server.url)
-    plant = plant_of(32, points=1_500)
+    plant, seconds = plant_of(32, points=1_500), length.of(4, full=20)
     with (
-        Service(
-            bundle_folder, tmp_path, redis_url=redis_server.url, drain_seconds=0, send_seconds=1
-        ) as service,
+        Service(bundle_folder, tmp_path, redis_url=redis_server.url, drain_seconds=0) as service,
         ExitStack() as stack,
     ):
         tell_of_all(service.url)
         readers = [stack.enter_context(Subscriber(service)) for _ in range(READERS)]
-        with Load(service.port, plant) as load, deaf(service.port):
-            until(lambda: subscribers(service) == READERS + 1, "the deaf one to be a subscriber")
-            until(lambda: subscribers(service) == READERS, "the deaf one to be closed")
+        with Load(service.port, plant, FEW) as load:
+            time.sleep(seconds)
+            with deaf(service.port):
+                until(lambda: subscribers(service) == READERS + 1, "the deaf one to subscribe")
+                joined = time.monotonic()
+                until(lambda: subscribers(service) == READERS, "the deaf one to be closed")
+                closed = time.monotonic()
             load.until_acknowledged(40)
         where = {"url": service.url, "redis_url": redis_server.url}
         checked = check(load.history, plant, bundle_folder, **where)
@@ -75,7 +85,31 @@ def test_a_subscriber_that_never_reads_is_closed_and_the_others_miss_nothing(
             reader.until(checked.alerts)
             assert by_entity(reader.alerts) == log
             assert reader.connections == 1
-    seen.append(row_of("one that never reads", load.history, checked, faults=1))
+    before, during = (
+        1_000 * latency_p99(readers, load.history, since=since, until_=end)
+        for since, end in ((0.0, joined), (joined, closed))
+    )
+    assert closed - joined < CLOSED_SECONDS * LOADED
+    more = {
+        "closed_seconds": round(closed - joined, 2),
+        "alert_ms_p99_before": round(before, 1),
+        "alert_ms_p99_with_it": round(during, 1),
+    }
+    seen.append(row_of("one of 50 never reads", load.history, checked, faults=1, more=more))
+
+
+def latency_p99(
+    readers: Sequence[Subscriber], history: History, *, since: float, until_: float
+) -> float:
+    """Seconds from the answer to a point to the alert of it, which may come earlier."""
+    found = []
+    for reader in readers:
+        for alert, came in zip(reader.alerts, reader.times, strict=True):
+            told = msgspec.json.decode(alert, type=Alert)
+            answered = history.answered.get((told.entity, told.timestamp_ms))
+            if answered is not None and since < answered < until_:
+                found.append(came - answered)
+    return float(np.percentile(found, 99))
 
 
 class Cuts:

@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Sequence
 
 import pytest
 
-from service.errors import GaugewatchError, Overloaded, StoreUnavailable
+from service.errors import EntityContended, GaugewatchError, Overloaded, StoreUnavailable
 from service.stream.batcher import Batcher
 from service.stream.configuration import Configuration
 from service.stream.messages import Point, Verdict
@@ -150,3 +150,56 @@ async def test_a_batch_that_breaks_answers_everybody_and_the_next_one_runs() -> 
         with pytest.raises(ZeroDivisionError):
             await submit(running, [point(0)])
         assert len(await submit(running, [point(1)])) == 1
+
+
+async def test_who_waited_behind_an_outage_is_refused_with_it() -> None:
+    """And not after the next attempt, which would take as long again."""
+    worker, error = Worker(), StoreUnavailable("away")
+    worker.go.clear()
+
+    def process(requests: Requests) -> list[list[Verdict] | GaugewatchError]:
+        worker.process(requests)
+        return [error for _ in requests]
+
+    async with Batcher(process, max_queued_points=99, max_batch_points=2) as running:
+        first = asyncio.create_task(submit(running, [point(0)]))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(submit(running, [point(n)])) for n in range(1, 9)]
+        await asyncio.sleep(0.05)
+        worker.go.set()
+        answers = await asyncio.gather(first, *rest, return_exceptions=True)
+        assert answers == [error] * 9
+        assert worker.batches == [[1]]
+        assert running.queued_points == 0
+
+
+async def test_an_entity_that_others_score_is_no_outage() -> None:
+    worker = Worker()
+    worker.go.clear()
+
+    def process(requests: Requests) -> list[list[Verdict] | GaugewatchError]:
+        answers = worker.process(requests)
+        return [EntityContended("others")] if len(worker.batches) == 1 else answers
+
+    async with Batcher(process, max_queued_points=9, max_batch_points=9) as running:
+        first = asyncio.create_task(submit(running, [point(0)]))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(submit(running, [point(1)]))
+        await asyncio.sleep(0.05)
+        worker.go.set()
+        with pytest.raises(EntityContended):
+            await first
+        assert len(await second) == 1
+
+
+async def test_what_breaks_after_the_answers_does_not_stop_the_next_batch() -> None:
+    worker = Worker()
+
+    def rest() -> None:
+        raise ZeroDivisionError
+
+    async with Batcher(
+        worker.process, max_queued_points=9, max_batch_points=9, rest=lambda: rest
+    ) as running:
+        for number in range(3):
+            assert len(await asyncio.wait_for(submit(running, [point(number)]), 10)) == 1

@@ -72,3 +72,14 @@ def test_without_a_default_unknown_entities_are_listed_as_bad(two_bundles: Path)
         )
     codes = [(e["index"], e["code"]) for e in caught.value.errors]
     assert codes == [(1, "unknown_bundle"), (2, "unknown_bundle")]
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "/", "*", "t*", "tiny/", "x" * 300, "\u00fc" * 200]
+)
+def test_a_name_that_no_folder_can_have_is_unknown(bundle_folder: Path, name: str) -> None:
+    models = Models(bundle_folder, default="tiny")
+    with pytest.raises(UnknownBundle):
+        models.versions(name)
+    with pytest.raises(UnknownBundle):
+        models.folder_of(name, "x")

@@ -197,7 +197,11 @@ def test_what_is_within_the_limits_is_accepted(policies: Policies) -> None:
 
 
 BAD: list[tuple[Policy, str]] = [
-    (Policy(budget=0.0), r"\$\.budget: expected a finite number above 0, came 0.0"),
+    (Policy(budget=0.0), r"\$\.budget: expected a number above 0, at most a million, came 0.0"),
+    (
+        Policy(budget=1e6 + 1),
+        r"\$\.budget: expected a number above 0, at most a million, came 1000001.0",
+    ),
     (Policy(budget=math.nan), "came nan"),
     (Policy(budget=math.inf), "came inf"),
     (Policy(budget=-1.0), "came -1.0"),

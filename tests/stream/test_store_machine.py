@@ -11,7 +11,8 @@ from redis import Redis
 
 from service.stream.commit import Commit, Layout, Outcome
 from service.stream.keys import alert_stream_key, entity_keys, shard_of
-from service.stream.store import Store, Stored, StoreOptions
+from service.stream.store import Store, StoreOptions
+from service.stream.stored import Stored
 
 ENTITIES = ("pump", "fan", "Förderband", "belt", "crane")
 LAYOUTS = (Layout(3, 8, "old"), Layout(3, 8, "new"), Layout(5, 11, "wide"), Layout(2, 40, "long"))

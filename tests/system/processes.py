@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 from redis import Redis
@@ -170,6 +170,7 @@ class RedisServer:
             "appendfsync": "always",
             "save": "",
             "maxmemory-policy": "noeviction",
+            "repl-diskless-sync-delay": "0",
             **self._options,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -193,10 +194,24 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def _answers(self) -> bool:
+    def followed(self) -> dict[str, str]:
+        """Options of a replica of it."""
+        return {"replicaof": f"127.0.0.1 {self.port}"}
+
+    def said(self) -> dict[str, Any]:
+        """INFO replication; empty where nobody answers."""
         try:
             with Redis.from_url(self.url, socket_timeout=1.0) as client:
-                client.ping()
+                return dict(client.info("replication"))
         except RedisError:
-            return False
-        return True
+            return {}
+
+    def is_in_step(self) -> bool:
+        """A replica that has copied everything."""
+        return self.said().get("master_link_status") == "up"
+
+    def is_primary(self) -> bool:
+        return self.said().get("role") == "master"
+
+    def _answers(self) -> bool:
+        return bool(self.said())

@@ -1,6 +1,7 @@
 """A replay: the series, its requests of odd sizes, and what a whole run answered and told."""
 
 import random
+import re
 import threading
 import time
 from collections import defaultdict
@@ -197,3 +198,10 @@ def assert_same_alerts(redis_url: str, undisturbed: Mapping[str, list[bytes]]) -
     ids = [msgspec.json.decode(alert, type=Alert).id for alerts in log.values() for alert in alerts]
     assert len(ids) == len(set(ids))
     assert log == undisturbed
+
+
+def lost_points(service: Service) -> int:
+    """What the service noticed to be gone."""
+    page = service.get("/metrics")
+    found = re.findall(r"^gaugewatch_lost_points_total{.*} (\S+)$", page, re.MULTILINE)
+    return int(sum(map(float, found)))

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -39,6 +40,7 @@ class Subscriber:
         self._task: asyncio.Task[None] | None = None
         self.cursor = after  # of the last message
         self.alerts: list[bytes] = []
+        self.times: list[float] = []  # at which they came, time.monotonic()
         self.gaps: list[dict[str, int]] = []
         self.connections = 0
 
@@ -89,6 +91,7 @@ class Subscriber:
                 self.gaps.append(frame.gap)
             if bytes(frame.alert):
                 self.alerts.append(bytes(frame.alert))
+                self.times.append(time.monotonic())
                 if self._is_cut():
                     return
 

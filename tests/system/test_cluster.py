@@ -31,6 +31,7 @@ from tests.system.replays import (
     by_entity,
     client_of,
     interleaved,
+    lost_points,
     post_until_acknowledged,
     requests_of,
 )
@@ -170,6 +171,7 @@ def test_what_a_replica_had_not_copied_is_missed_and_scored_again(
         assert found == [points_of(kept + lost, ENTITIES[0]), points_of(kept, ENTITIES[1])]
         for request in [*lost, *requests[30:]]:
             post_until_acknowledged(client, request, run)
+        assert lost_points(service) == points_of(lost, ENTITIES[1])
     assert_only_503(run.refusals)
     assert run.repeated >= points_of(lost, ENTITIES[0])
     assert_same_verdicts(run, undisturbed.run.verdicts)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from service.web.readiness import ASK_SECONDS, SILENT_SECONDS
 from tests.system.conftest import Undisturbed
 from tests.system.processes import RedisServer, Service, until
 from tests.system.replays import (
@@ -27,6 +29,7 @@ from tests.system.subscribers import Subscriber
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PROMPT_SECONDS: Final = 1.5  # of one request to a Redis that is away
+SHORT_SECONDS: Final = 0.5
 LOADED: Final = 3.0  # a loaded machine may take so many times as long
 
 Step = Callable[[RedisServer], None]
@@ -99,6 +102,47 @@ def test_the_refusal_is_prompt(
         assert refusal.seconds < PROMPT_SECONDS * LOADED
         assert_refused_politely([refusal])
     assert min(one.seconds for one in refusals if isinstance(one, Refused)) < PROMPT_SECONDS
+
+
+def test_nobody_waits_for_more_than_one_attempt(
+    bundle_folder: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """Requests that queue behind one that waits for Redis are refused with it."""
+    points, waited = interleaved(SERIES)[:8], list[float]()
+
+    def send(service: Service, delay_seconds: float) -> None:
+        time.sleep(delay_seconds)
+        with client_of(service) as client:
+            refused = post(client, points)
+        assert isinstance(refused, Refused)
+        assert_refused_politely([refused])
+        waited.append(refused.seconds)
+
+    with (
+        Service(bundle_folder, tmp_path, redis_url=redis_server.url) as service,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        redis_server.freeze()
+        sent = [pool.submit(send, service, 0.1 * number) for number in range(16)]
+        for one in sent:
+            one.result()
+        redis_server.thaw()
+    assert max(waited) < PROMPT_SECONDS * LOADED
+    assert sorted(waited)[len(waited) // 2] < PROMPT_SECONDS
+
+
+def test_a_short_silence_of_redis_is_no_reason_to_be_unready(
+    bundle_folder: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with Service(bundle_folder, tmp_path, redis_url=redis_server.url) as service:
+        for _ in range(3):
+            time.sleep(1.0)
+            redis_server.freeze()
+            start = time.monotonic()
+            while time.monotonic() < start + SHORT_SECONDS:
+                status = service.status("/readyz")
+                assert status == 200 or time.monotonic() > start + SILENT_SECONDS - ASK_SECONDS
+            redis_server.thaw()
 
 
 def test_a_commit_that_redis_runs_after_its_service_has_died_counts_once(

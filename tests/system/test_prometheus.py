@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from service.stream.messages import Verdict
-from tests.builders import ENTITIES
+from service.stream.messages import Point, Verdict
+from tests.builders import ENTITIES, NEED
 from tests.programs import program
 from tests.system.processes import Service, answer_of, free_port, until
-from tests.system.replays import SERIES, Replay, client_of, interleaved, post_until_acknowledged
+from tests.system.replays import (
+    SERIES,
+    Replay,
+    Run,
+    client_of,
+    interleaved,
+    post_until_acknowledged,
+)
+from tests.web.crowd import MOST_MEGABYTES, complaints, hostile_names
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -84,6 +92,28 @@ def test_a_real_prometheus_scrapes_scores_and_counters(bundle_folder: Path, tmp_
         for kind in ("opened", "updated", "resolved"):
             count = sum(one.transition == kind for one in verdicts)
             assert value(address, f'gaugewatch_alerts_total{{kind="{kind}"}}') == count
+
+
+def test_a_real_prometheus_reads_a_crowd_of_hostile_names(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    names = list(hostile_names(2_000))
+    with (
+        Service(bundle_folder, tmp_path) as service,
+        prometheus(service, tmp_path / "prometheus") as address,
+        client_of(service) as client,
+    ):
+        for time_ms in range(NEED):
+            for start in range(0, len(names), 500):
+                points = [Point(name, time_ms, [0.1] * 4) for name in names[start : start + 500]]
+                post_until_acknowledged(client, points, Run())
+        until(lambda: (value(address, "count(gaugewatch_score)") or 0) > 100, "a scrape")
+        shown = value(address, "count(gaugewatch_score)") or 0
+        assert value(address, "up") == 1
+        assert value(address, "gaugewatch_entities_not_exported") == len(names) - shown
+        page = service.get("/metrics").encode()
+    assert complaints(page) == ""
+    assert len(page) < 1e6 * MOST_MEGABYTES
 
 
 def test_promtool_has_nothing_to_say(bundle_folder: Path, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from service.stream import effective, policy
 from service.stream.policy_limits import BOUNDS
 from service.web import policy_views as views
 from service.web.app import create_app
+from tests.web.campaign import TOKENS
 from tests.web.hostile import HOSTILE
 from tests.web.serving import HOME, settings_for
-from tests.web.test_fuzz import TOKENS
 
 PAIRS: list[tuple[type[msgspec.Struct], type[BaseModel]]] = [
     (policy.DimensionPolicy, views.DimensionPolicyView),

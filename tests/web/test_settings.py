@@ -104,3 +104,10 @@ def test_settings_are_frozen_and_hide_secrets() -> None:
 def test_bundles_are_found_beside_the_code_unless_they_are_here(tmp_path: Path) -> None:
     (tmp_path / "exported_models").mkdir()
     assert read_settings().bundles == Path("exported_models")
+
+
+def test_replicas_need_a_redis_that_has_some() -> None:
+    with pytest.raises(SettingInvalid, match="GAUGEWATCH_REDIS_URL, because the private"):
+        read_settings(durability="replicated")
+    chosen = read_settings(durability="replicated", redis_url="redis://localhost", replicas=2)
+    assert chosen.replicas == 2
