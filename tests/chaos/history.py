@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -123,8 +123,18 @@ class Checked:
     alerts: int
 
 
+Log = Mapping[str, Sequence[bytes]]  # alerts of each entity
+
+
 def check(history: History, plant: Plant, bundles: Path, *, url: str, redis_url: str) -> Checked:
     """Nothing acknowledged is lost or doubled, and all is as the offline replay has it."""
+    return check_with(history, plant, bundles, url=url, log_of=lambda: alert_log(redis_url))
+
+
+def check_with(
+    history: History, plant: Plant, bundles: Path, *, url: str, log_of: Callable[[], Log]
+) -> Checked:
+    """The same, wherever the alerts are kept."""
     names = sorted(history.seen)
     series = [plant.chosen(name, sorted(history.seen[name])) for name in names]
     offline = score_series(Fold(load_bundle(bundles / "tiny")), series)
@@ -142,7 +152,7 @@ def check(history: History, plant: Plant, bundles: Path, *, url: str, redis_url:
         for name, one, scored in zip(names, series, offline, strict=True)
         for told in scored.told
     }
-    alerts = assert_told_once(redis_url, names, expected)
+    alerts = assert_told_once(log_of(), names, expected)
     assert lost == 0
     return Checked(history.acknowledged, lost, alerts)
 
@@ -171,9 +181,8 @@ def assert_kept(view: EntityView, times: Sequence[int], scored: Scored) -> None:
     assert found.tobytes() == scored.score[-rows:].tobytes(), view.entity
 
 
-def assert_told_once(redis_url: str, entities: Iterable[str], expected: set[Told]) -> int:
+def assert_told_once(by_entity: Log, entities: Iterable[str], expected: set[Told]) -> int:
     """The alert log has every alert that the replay has, in order, each once; how many."""
-    by_entity = alert_log(redis_url)
     encoded = [alert for entity in entities for alert in by_entity.get(entity, [])]
     log = [msgspec.json.decode(one, type=Alert) for one in encoded]
     assert len({alert.id for alert in log}) == len(log)

@@ -31,6 +31,7 @@ from tests.chaos.load import CALIBRATING_TOO, Caller
 from tests.chaos.plant import Plant, plant_of
 from tests.chaos.seen import Row, row_of
 from tests.system.processes import RedisServer, Service, until
+from tests.system.replays import alert_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -143,7 +144,7 @@ def assert_as_sorted(
             (one.entity, KINDS[each.transition], int(one.timestamps_ms[each.row]))
             for each in scored.told
         }
-    return assert_told_once(redis_url, plant.series, told)
+    return assert_told_once(alert_log(redis_url), plant.series, told)
 
 
 def counters(page: str, name: str) -> Counter[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,9 +15,14 @@ from tests.chaos.load import Load, tell_of_all
 from tests.chaos.plant import Plant, plant_of
 from tests.chaos.proxy import Proxy
 from tests.chaos.seen import Row, row_of
+from tests.chaos.test_overload import resident_bytes
 from tests.system.processes import RedisServer, Service, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+UNREADY_SECONDS: Final = 2.0  # promised
+GROWTH_BYTES: Final = 50 * 2**20
+LOADED: Final = 3.0  # a loaded machine may take so many times as long
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,13 @@ def test_a_redis_that_says_nothing_is_a_503_and_then_all_is_as_if_undisturbed(
 ) -> None:
     seconds = length.of(2, full=20 if fault == "stopped" else 60)
     plant, status = plant_of(32, points=1_500, prefix=f"{fault} "), scene.service.status
+    before_bytes = resident_bytes(scene.service)
     with Load(scene.service.port, plant) as load:
         load.until_acknowledged(20)
         with unreachable(fault, scene):
             gone = time.monotonic()
             until(lambda: status("/readyz") == 503, "/readyz to be 503")
+            unready_seconds = time.monotonic() - gone
             until(lambda: load.history.refused, "a refusal")
             while time.monotonic() < gone + seconds:
                 assert status("/livez") == 200
@@ -75,9 +83,17 @@ def test_a_redis_that_says_nothing_is_a_503_and_then_all_is_as_if_undisturbed(
                 time.sleep(0.2)
         returned = time.monotonic()
         until(lambda: status("/readyz") == 200, "/readyz to be 200 again")
+        ready_seconds = time.monotonic() - returned
         load.until_acknowledged(20)
     checked = checked_as_undisturbed(load.history, plant, bundle_folder, scene)
-    seen.append(row(f"Redis {fault}", load.history, checked, 1, returned))
+    grown_bytes = resident_bytes(scene.service) - before_bytes
+    assert grown_bytes < GROWTH_BYTES
+    assert unready_seconds < UNREADY_SECONDS * LOADED
+    found = row(f"Redis {fault}", load.history, checked, 1, returned)
+    found.more["unready_seconds"] = round(unready_seconds, 2)
+    found.more["ready_again_seconds"] = round(ready_seconds, 2)
+    found.more["grown_mib"] = round(grown_bytes / 2**20, 1)
+    seen.append(found)
 
 
 @contextmanager
