@@ -129,8 +129,8 @@ def test_replicas_take_over_while_points_are_sent(
             until((two if heir is one else one).is_in_step, "the old primary to follow")
         replay.until_sent(3 * replay.requests // 4)
         two.kill()
-        until(lambda: service.status("/readyz") == 503, "/readyz to be 503")
         assert not replay.is_over
+        until(lambda: service.status("/readyz") == 503, "/readyz to be 503")
         until(lambda: one.role() == "master", "the replica to take over")
         until(lambda: service.status("/readyz") == 200, "/readyz to be 200 again")
         run = replay.end()
