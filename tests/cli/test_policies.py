@@ -151,7 +151,7 @@ def test_unmute_overrules_a_pattern(url: str, tmp_path: Path) -> None:
 
 
 def test_a_bad_document_is_refused_with_its_place(url: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"\$\.default\.budget: expected a number above 0, .*, came -1"):
+    with pytest.raises(BadInput, match=r"\$\.default\.budget: expected a number .*, came -1"):
         put(url, tmp_path, {"default": {"budget": -1}})
 
 
