@@ -101,7 +101,7 @@ def list_key(entity: str) -> str:
 
 def create_app(bundle: Bundle, redis_url: str) -> FastAPI:
     """The naive service."""
-    redis = Redis.from_url(redis_url)
+    redis = Redis.from_url(redis_url, max_connections=1_024)
     naive = Naive(bundle, redis)
 
     @asynccontextmanager
