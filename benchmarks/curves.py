@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from trainer.canvas import ALARM, MODEL, QUIET, TRUE, clean, save
 
@@ -22,6 +23,9 @@ def draw(path: Path, panels: Mapping[str, Mapping[str, Line]], *, said: tuple[st
         axes.set_title(f"persistence: {title}", fontsize=9)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        measured = sorted({x for line in lines.values() for x, _ in line})
+        axes.set_xticks(measured, [f"{x:,.0f}" for x in measured])
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(said[0])
         clean(axes)
     drawn[0].set_ylabel(said[1])

@@ -14,7 +14,7 @@ LOADS = (
     Load("single, c=1", connections=1, points=1),
     Load("single, c=64", connections=64, points=1),
     Load("1000 each, c=2", connections=2, points=1_000),
-    Load("1000 each, packed, c=2", connections=2, points=1_000, is_packed=True),
+    Load("1000 packed, c=2", connections=2, points=1_000, is_packed=True),
 )
 Start = Callable[[Bundle, Durability, Path], AbstractContextManager[Running]]
 SERVICES: tuple[Start, ...] = (gaugewatch, naive)
