@@ -135,16 +135,11 @@ def test_every_redis_is_configured_alike() -> None:
     assert (KUSTOMIZE / "overlays/redis-cluster/redis.conf").read_text("utf-8").startswith(own)
 
 
-def free_ports() -> int:
-    """A port p with p and p + 10,000, the bus, free and existing."""
-    return next(port for port in iter(free_port, 0) if port < 55_000)
-
-
 @contextmanager
 def redis_node(folder: Path, configuration: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A node with a shipped configuration, on a port of its own."""
     folder.mkdir()
-    port = free_ports()
+    port = free_port()
     own = folder / "redis.conf"
     own.write_text(configuration.read_text("utf-8").replace("/data", str(folder)))
     command = [program("redis-server"), str(own), "--port", str(port), "--bind", "127.0.0.1"]

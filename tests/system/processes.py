@@ -1,12 +1,14 @@
 """Real processes: the service by its own command, Debian's redis-server, and how they die."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +20,7 @@ from redis.exceptions import RedisError
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
+FIRST_PORT, PORTS = 10_000, 10_000  # nodes of a cluster take the port 10,000 above theirs, too
 PATIENCE_SECONDS = 60.0  # for a loaded machine; nothing waits so long when it works
 
 
@@ -30,9 +33,14 @@ def until(is_so: Callable[[], object], what: str, *, seconds: float = PATIENCE_S
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody listens at, below those that connections are given.
+
+    Such a one could be taken by a connection before the server that it is for has started.
+    """
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def answer_of(url: str, **parameters: str) -> httpx2.Response | None:

@@ -1,5 +1,6 @@
 """A replay: the series, its requests of odd sizes, and what a whole run answered and told."""
 
+import math
 import random
 import re
 import threading
@@ -133,12 +134,21 @@ class Replay:
         self._service = service
         self._pool = ThreadPoolExecutor(len(SERIES))
         self._gate = threading.Event()
+        self._released, self._held_at = threading.Event(), math.inf
         requests = [requests_of(points_of(one), seed=seed, largest=largest) for one in SERIES]
         self.requests = sum(map(len, requests))
         self._replays = [self._pool.submit(self._send, one) for one in requests]
 
     def begin(self) -> None:
         self._gate.set()
+
+    def hold_at(self, count: int) -> None:
+        """Once so many requests have been sent, send no more before `release`."""
+        self._held_at = count
+
+    def release(self) -> None:
+        """Send what is left."""
+        self._released.set()
 
     def until_sent(self, count: int) -> None:
         """Wait until so many requests have been sent: one of them is probably in flight."""
@@ -158,6 +168,8 @@ class Replay:
         self._gate.wait()
         with client_of(self._service) as client:
             for request in requests:
+                if self.run.sent >= self._held_at:
+                    self._released.wait()
                 post_until_acknowledged(client, request, self.run)
 
 
