@@ -21,6 +21,8 @@ _WORDS: Final = re.compile(
     r"|JSON is malformed: [a-z0-9 -]+ \(byte (?P<byte>\d+)\)"
 )
 _NO_CHOICE: Final = "expected another value"
+_NOT_JSON: Final = "not JSON"
+_NOT_UTF8: Final = "expected UTF-8"
 _STEP: Final = re.compile(r"\.([a-z_0-9]+)|\[")
 
 Body = TypeVar("Body")
@@ -48,6 +50,8 @@ def bad_json(
     had, which tells what could have been chosen.
     """
     path, words = _path_and_words(error)
+    if words == _NOT_JSON and not _is_utf8(body):
+        words = _NOT_UTF8
     if words == _NO_CHOICE and (choices := _choices(kind, path)):
         words = f"expected one of {', '.join(choices)}"
     path = root + path.removeprefix("$")
@@ -104,14 +108,23 @@ def _path_and_words(error: Exception) -> tuple[str, str]:
     if isinstance(error, RecursionError):
         return "$", "nested too deeply"
     if not isinstance(error, msgspec.MsgspecError):
-        return "$", "expected UTF-8"
+        return "$", _NOT_UTF8
     found = _PATH.fullmatch(str(error))
     path, words = (found["path"], found["words"]) if found else ("$", str(error))
     if _WORDS.fullmatch(words):
         return path, words
     if words.startswith("Object contains unknown"):
         return path, "unknown field"
-    return path, _NO_CHOICE if isinstance(error, msgspec.ValidationError) else "not JSON"
+    return path, _NO_CHOICE if isinstance(error, msgspec.ValidationError) else _NOT_JSON
+
+
+def _is_utf8(body: bytes) -> bool:
+    """The reader does not always say that this is what it stumbled over."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _choices(kind: object, path: str) -> list[str]:
