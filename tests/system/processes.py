@@ -21,6 +21,7 @@ from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 FIRST_PORT, PORTS = 10_000, 10_000  # nodes of a cluster take the port 10,000 above theirs, too
+_given: set[int] = set()
 PATIENCE_SECONDS = 60.0  # for a loaded machine; nothing waits so long when it works
 
 
@@ -35,12 +36,16 @@ def until(is_so: Callable[[], object], what: str, *, seconds: float = PATIENCE_S
 def free_port() -> int:
     """One that nobody listens at, below those that connections are given.
 
-    Such a one could be taken by a connection before the server that it is for has started.
+    Such a one could be taken by a connection before the server that it is for has started. None
+    is given twice, and no two of up to four workers are given the same.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = FIRST_PORT + secrets.randbelow(PORTS)
+        port = FIRST_PORT + 4 * secrets.randbelow(PORTS // 4) + worker % 4
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def answer_of(url: str, **parameters: str) -> httpx2.Response | None:
