@@ -18,8 +18,8 @@ def combined(levels: FloatArray, weights: FloatArray) -> FloatArray:
     Power means: Hardy, Littlewood and Polya, Inequalities, 1934, chapter 2.
     """
     squared = np.square(np.ascontiguousarray(levels) * weights)
-    combination: FloatArray = np.sqrt(np.sqrt(np.square(squared).mean(axis=-1)))
-    return combination
+    powers = np.square(squared)
+    return np.asarray(np.sqrt(np.sqrt(powers.sum(axis=-1) / powers.shape[-1])))
 
 
 def remember(recent: FloatArray, levels: FloatArray) -> FloatArray:

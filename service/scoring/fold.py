@@ -25,7 +25,10 @@ from service.scoring.normaliser import Normaliser
 from service.scoring.rules import PLAIN, Rules
 from service.scoring.state import STATE_FORMAT, begin_again, fresh_states, state_dtype
 from service.scoring.verdict import (
+    CALIBRATING,
+    SCORED,
     TOP_CAUSES,
+    WARMING,
     BoolArray,
     Decided,
     Float32Array,
@@ -153,7 +156,7 @@ class Fold:
         rules: Rules,
     ) -> Verdicts:
         status = self._status(states["model"]["have"], points.entity_index)
-        is_warm = status != Status.WARMING
+        is_warm = status != WARMING
         threshold = self.decider.thresholds(points.entity_index, rules)
         surprisal = corrected(judged.surprisal, states["model"]["exceedance_rate"])
         lost = is_lost(states["entity"])
@@ -168,7 +171,7 @@ class Fold:
             severity=np.where(is_warm, sustained(recent, judged.severity), np.nan),
             contributions=np.where(lost, np.maximum(blamed, np.float32(1.0)), blamed),
             holds=_holds(surprisal / threshold, is_warm, rules),
-            is_public=np.broadcast_to(rules.is_public, is_warm.shape),
+            is_public=rules.is_public | np.zeros_like(is_warm),
         )
         if decided is not None:
             known = {name: value for name, value in vars(decided).items() if name != "transition"}
@@ -196,15 +199,15 @@ class Fold:
     def _status(
         self, have: npt.NDArray[np.int64], entity_index: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.uint8]:
-        known = np.where(entity_index == 0, Status.CALIBRATING, Status.SCORED)
-        return np.where(have < self.need, Status.WARMING, known).astype(np.uint8)
+        known = np.where(entity_index == 0, CALIBRATING, SCORED)
+        return np.where(have < self.need, WARMING, known).astype(np.uint8)
 
     def _learn(
         self, states: States, normaliser: Float32Array, judged: Judged, verdicts: Verdicts
     ) -> None:
         """Normaliser and drift learn from what was scored; a new normal starts them again."""
         model = states["model"]
-        is_warm = verdicts.status != Status.WARMING
+        is_warm = verdicts.status != WARMING
         rate = model["exceedance_rate"]
         counted = updated(rate, judged.surprisal, half_life_points=self._memory_points)
         model["exceedance_rate"] = np.where(is_warm, counted, rate)

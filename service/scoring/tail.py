@@ -140,7 +140,7 @@ def _rank(values: FloatArray, knots: FloatArray, first: IntArray) -> FloatArray:
     """
     below = first.copy()
     for step in _BISECTION:
-        below += step * (knots.take(below + (step - 1)) < values)
+        below += step * (knots[step - 1 :].take(below) < values)
     right = np.maximum(below - first, 1)
     low, high = knots.take(first + (right - 1)), knots.take(first + right)
     width = np.where(high > low, high - low, 1.0)

@@ -25,6 +25,10 @@ class Status(IntEnum):
     SCORED = 2
 
 
+# To look a member up by its name costs Python more than most of these arrays do.
+WARMING, CALIBRATING, SCORED = (int(status) for status in Status)
+
+
 @dataclass(frozen=True)
 class Points:
     """One point each of distinct entities."""

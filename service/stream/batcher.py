@@ -48,11 +48,13 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="scorer")
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop  # that we are entered in; to look it up is a syscall
         self._is_closing = False
         self.queued_points = 0
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._drain())
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._drain())
         return self
 
     async def __aexit__(
@@ -84,8 +86,7 @@ class Batcher:
                 f"expected at most {MAX_STEPS} points of one entity in a request, "
                 f"came {points.steps}"
             )
-        answer = asyncio.get_running_loop().create_future()
-        request = Request(points, checked, answer, is_quiet)
+        request = Request(points, checked, self._loop.create_future(), is_quiet)
         self._requests.append(request)
         self.queued_points += len(points)
         self._arrived.set()
@@ -99,16 +100,15 @@ class Batcher:
 
     async def run(self, job: Callable[[], Result]) -> Result:
         """What `job` returns, run between two batches on the thread that scores."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+        return await self._loop.run_in_executor(self._worker, job)
 
     async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while batch := self._take():
                 try:
-                    answers = await loop.run_in_executor(self._worker, self._process, batch)
+                    answers = await self._loop.run_in_executor(self._worker, self._process, batch)
                 except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait forever
                     _fail(batch, error)
                 else:

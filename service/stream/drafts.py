@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from service.scoring.fold import Status
 from service.scoring.incident import Transition
+from service.scoring.verdict import SCORED
 from service.stream.arena import Held
 from service.stream.commit import TOKEN_BYTES, Commit, IncidentPart, snapshot_due
 from service.stream.incident_messages import Opening
@@ -86,7 +86,7 @@ class _Moved:
         self._days: list[int] = (newest_ms // DAY_MS).tolist()
         self._lateness_ms: list[int] = ruling.lateness_ms[arrived.members].tolist()
         self._was_silent: list[bool] = lane.arena.is_silent(arrived.held).tolist()
-        is_scored = rows["status"] == Status.SCORED
+        is_scored = rows["status"] == SCORED
         self._scored: list[int] = np.add.reduceat(is_scored, starts[:-1], dtype=np.int64).tolist()
         is_eventful = np.logical_or.reduceat(rows["opened_ms"] > 0, starts[:-1])
         self._is_recorded: list[bool] = (is_eventful & advanced.tells).tolist()

@@ -1,4 +1,7 @@
-"""Losses: points that Redis had taken and no longer has, noticed when their entity goes on."""
+"""Losses: points that Redis had taken and no longer has, noticed when their entity goes on.
+
+They are counted, and told with the next commit of the entity: its window has a gap.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,6 +10,7 @@ from typing import Final
 import structlog
 
 from service.stream.arena import Held
+from service.stream.silence import points_lost
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -29,8 +33,12 @@ class Losses:
         """Count what is gone. Of an entity that is gone altogether nothing: it may have expired."""
         if not self._seqs:
             return
-        pairs = zip(entities, held, strict=True)
-        known = [(self._seqs.pop(entity, 0), one.seq) for entity, one in pairs]
-        if lost := sum(had - has for had, has in known if 0 < has < had):
-            self.points[model] += lost
-            log.warning("points lost by Redis", points=lost, model=model)
+        total = 0
+        for entity, one in zip(entities, held, strict=True):
+            lost = self._seqs.pop(entity, 0) - one.seq
+            if lost > 0 and one.seq:
+                told = points_lost(entity, one.timestamp_ms, lost=lost, model=model)
+                one.ended, total = (*one.ended, told), total + lost
+        if total:
+            self.points[model] += total
+            log.warning("points lost by Redis", points=total, model=model)

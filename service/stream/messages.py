@@ -21,6 +21,7 @@ AlertReason = Literal[
     "silence",
     "data_again",
     "abandoned",
+    "points_lost",
 ]
 
 

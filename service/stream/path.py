@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +88,8 @@ class PointPath:
             held = restore(lane, self._store, entities, lane_of=self._lanes.wrote, tells=tells)
         self.losses.compare(entities, held, model=lane.reader.title)
         known = dict(zip(entities, held, strict=True))
-        ruling = ruling_of(batch.serving.policies, entities, lane.fold.bundle.manifest)
-        ruling = replace(ruling, hurries=_hurries(batch))
+        manifest = lane.fold.bundle.manifest
+        ruling = ruling_of(batch.serving.policies, entities, manifest, hurries=_hurries(batch))
         sifted = sift(
             lane,
             held,

@@ -33,7 +33,9 @@ class Posted:
     @cached_property
     def steps(self) -> int:
         """Points of the entity that has most of them."""
-        return max(Counter(self.entities).values(), default=0)
+        if len(set(self.entities)) == len(self.entities):
+            return min(len(self.entities), 1)
+        return max(Counter(self.entities).values())
 
     def unusual(self, counts: Mapping[str, int]) -> list[int]:
         """Positions of points with named values, or not `counts` of them, by entity."""

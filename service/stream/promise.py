@@ -15,7 +15,7 @@ from service.stream.incident_messages import Incident, Label, Wanted
 from service.stream.incidents import Incidents
 from service.stream.keys import incident_index_key
 from service.stream.models import Models
-from service.stream.silence import SILENCE_MARK
+from service.stream.silence import NO_POINT_MARKS
 from service.stream.store import Store
 from service.stream.tallies import DAY_MS
 
@@ -164,8 +164,8 @@ def _counts(incident: Incident, span: range, in_force: Mapping[str, Promised]) -
     """Nothing is promised of entities that are calibrating; of an old version nobody knows them."""
     model = in_force.get(incident.alert.model)
     is_calibrating = model is not None and incident.entity not in model.entities
-    is_silence = incident.incident.endswith(SILENCE_MARK)
-    return not is_silence and not is_calibrating and incident.opened_ms // DAY_MS in span
+    is_scored = not incident.incident.endswith(NO_POINT_MARKS)
+    return is_scored and not is_calibrating and incident.opened_ms // DAY_MS in span
 
 
 def _bundle(title: str) -> str:

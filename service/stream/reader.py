@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from service.scoring.fold import Fold, Status
 from service.scoring.incident import Transition
 from service.scoring.tail import p_value
+from service.scoring.verdict import WARMING
 from service.stream.digits import rounded
 from service.stream.messages import AlertKind, Cause, Row, StatusName, Verdict
 from service.stream.rows import Rows
@@ -52,6 +53,7 @@ class Reader:
     def verdicts(self, entities: Sequence[str], rows: Rows) -> list[Verdict]:
         """The answers to the points of these rows (batch,), each of the entity named."""
         surprisals = _or_none(rows["surprisal"])
+        is_warming = rows["status"] == WARMING
         told_ms = np.where(rows["is_public"], rows["opened_ms"], 0)  # of what people are told of
         columns: tuple[Iterable[Any], ...] = (
             entities,
@@ -69,8 +71,8 @@ class Reader:
                 rows["transition"],
                 ALERT_KINDS.__getitem__,
             ),
-            _where(rows["status"] == Status.WARMING, rows["have"], int),
-            _where(rows["status"] == Status.WARMING, rows["have"], lambda _: self._need),
+            _where(is_warming, rows["have"], int),
+            _where(is_warming, rows["have"], lambda _: self._need),
             self._missing(rows),
         )
         return list(map(Verdict, *columns))

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import accumulate, pairwise
 
 from service.errors import BadPoints, GaugewatchError
 from service.stream.messages import Verdict
@@ -30,6 +29,8 @@ def misfits(
 ) -> dict[int, GaugewatchError]:
     """Answers to requests that fit the bundles of before, and not those of now."""
     answers: dict[int, GaugewatchError] = {}
+    if all(one is serving for one in checked):
+        return answers
     for number, span in enumerate(spans(requests)):
         if checked[number] is serving:
             continue
@@ -43,11 +44,13 @@ def misfits(
 
 def quiet_positions(requests: Requests) -> frozenset[int]:
     """Positions of the points of backfills."""
+    if not any(request.is_quiet for request in requests):
+        return frozenset()
     pairs = zip(requests, spans(requests), strict=True)
     return frozenset(i for request, span in pairs if request.is_quiet for i in span)
 
 
 def spans(requests: Requests) -> list[range]:
     """Positions of the points of each request."""
-    ends = np.cumsum([len(request.points) for request in requests]).tolist()
-    return [range(*span) for span in zip([0, *ends[:-1]], ends, strict=True)]
+    ends = accumulate((len(request.points) for request in requests), initial=0)
+    return [range(*span) for span in pairwise(ends)]

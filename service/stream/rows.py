@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from service.scoring.fold import TOP_CAUSES, Decided, Fold, Points, Verdicts, top_causes
-from service.scoring.incident import Transition
 
 Rows = npt.NDArray[np.void]
 
@@ -50,16 +49,17 @@ def pack(rows: Rows, points: Points, verdicts: Verdicts, *, fold: Fold) -> None:
         rows[name] = getattr(verdicts, name)
     rows["have"] = np.minimum(verdicts.have, np.iinfo(np.uint32).max)
     rows["transition"] = verdicts.transition
-    in_incident = verdicts.incident["is_open"] | (verdicts.transition != Transition.NONE)
+    in_incident = verdicts.incident["is_open"] | (verdicts.transition > 0)
     rows["opened_ms"] = np.where(in_incident, verdicts.incident["opened_ms"], 0)
     rows["is_public"] = np.where(in_incident, verdicts.incident["is_public"], verdicts.is_public)
     shares = verdicts.shares
     leading = top_causes(shares, rows["causes"].shape[1])
     rows["causes"]["dimension"] = leading
-    rows["causes"]["share"] = np.take_along_axis(shares, leading, axis=1)
+    each = np.arange(len(rows))[:, None]
+    rows["causes"]["share"] = shares[each, leading]
     center = bundle.calibration.center[points.entity_index]
     expected = (verdicts.expected - center).astype(np.float32)
-    rows["causes"]["expected"] = np.take_along_axis(expected, leading, axis=1)
+    rows["causes"]["expected"] = expected[each, leading]
 
 
 def written(rows: Rows) -> Rows:

@@ -78,8 +78,16 @@ class Ruling:
         )
 
 
-def ruling_of(policies: Policies, entities: Sequence[str], manifest: Manifest) -> Ruling:
-    """What operators want of the entities of a batch."""
+def ruling_of(
+    policies: Policies,
+    entities: Sequence[str],
+    manifest: Manifest,
+    *,
+    hurries: npt.NDArray[np.bool_] | None = None,
+) -> Ruling:
+    """What operators want of the entities of a batch; `hurries` (entity,) wait for nothing."""
+    if hurries is None:
+        hurries = np.zeros(len(entities), bool)
     has_names = bool(policies.patterns or policies.entities)
     said = [policies.of(entity) for entity in (entities if has_names else entities[:1])]
     distinct = list({id(policy): policy for policy in said}.values())  # equal ones are one object
@@ -87,7 +95,7 @@ def ruling_of(policies: Policies, entities: Sequence[str], manifest: Manifest) -
     if len(distinct) > 1:
         numbers = {id(policy): number for number, policy in enumerate(distinct)}
         index[:] = [numbers[id(policy)] for policy in said]
-    return Ruling(distinct, index, manifest.dimensions, np.zeros(len(entities), bool))
+    return Ruling(distinct, index, manifest.dimensions, hurries)
 
 
 def _budgets(said: Sequence[Policy]) -> npt.NDArray[np.float64] | None:

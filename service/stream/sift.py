@@ -91,7 +91,7 @@ def in_order(requests: Sequence[Posted]) -> list[int]:
     order: list[int] = []
     for request in requests:
         times, start = request.timestamps_ms, len(order)
-        is_sorted = bool((times[1:] >= times[:-1]).all())
+        is_sorted = len(times) == 1 or bool((times[1:] >= times[:-1]).all())
         places = range(len(times)) if is_sorted else np.argsort(times, kind="stable").tolist()
         order += [start + place for place in places]
     return order

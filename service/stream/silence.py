@@ -1,6 +1,7 @@
 """Silence: what is told about an entity of which no point comes any more, and when one does.
 
-And what else is told that no point caused: of incidents that a person, or a new start, ends.
+And what else is told that no point caused: of incidents that a person, or a new start, ends, and
+of points that were lost.
 """
 
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ from service.stream.policy import Policy
 from service.stream.reader import incident_id
 
 SILENCE_MARK: Final = "~silence"
+GAP_MARK: Final = "~gap"
+NO_POINT_MARKS: Final = (SILENCE_MARK, GAP_MARK)  # ends of the names of what no point caused
 
 
 def silence_id(entity: str, last_ms: int) -> str:
@@ -76,6 +79,13 @@ def silence_abandoned(entity: str, last_ms: int, *, model: str) -> IncidentPart:
     """What is told of the silence of an entity that is kept no longer."""
     told = _Told(silence_id(entity, last_ms), entity, last_ms, last_ms, model)
     return told.part("resolved", "abandoned", "it is not kept any more")
+
+
+def points_lost(entity: str, last_ms: int, *, lost: int, model: str) -> IncidentPart:
+    """What is told of a gap: Redis had taken `lost` points behind the newest it still has."""
+    told = _Told(incident_id(entity, last_ms) + GAP_MARK, entity, last_ms, last_ms, model)
+    words = f"{lost} points behind this time are lost; unless they come again there is a gap"
+    return told.part("resolved", "points_lost", words)
 
 
 class _Told(NamedTuple):

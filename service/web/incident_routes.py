@@ -23,7 +23,7 @@ from service.errors import (
 from service.stream.incident_messages import Wanted
 from service.stream.incidents import Noted, Said
 from service.stream.replay import packed_file
-from service.stream.silence import SILENCE_MARK
+from service.stream.silence import NO_POINT_MARKS
 from service.web import incident_views as views
 from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
@@ -108,8 +108,8 @@ async def note(request: Request, incident: str) -> Response:
 def _is_accepted(noted: Noted, said: Said) -> bool:
     """Whether what it shows is called normal now; again, where it did not end the first time."""
     is_news = noted.before.label != "new_normal" or noted.incident.is_open
-    is_silence = noted.incident.incident.endswith(SILENCE_MARK)
-    return said.label == "new_normal" and is_news and not is_silence
+    is_scored = not noted.incident.incident.endswith(NO_POINT_MARKS)
+    return said.label == "new_normal" and is_news and is_scored
 
 
 async def incident_file(request: Request, incident: str) -> Response:

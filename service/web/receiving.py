@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.settings import Settings
+from service.web.body import IS_WHOLE
 
 MAX_HEAD_BYTES: Final = 32 * 2**10  # names and values of headers, and the target
 MAX_HEADERS: Final = 100
@@ -82,6 +83,7 @@ class Receiving(HttpToolsProtocol):
         """All of it is here."""
         self._is_open = False
         self._wait(None)
+        self.scope[IS_WHOLE] = True  # type: ignore[typeddict-unknown-key]
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:

@@ -212,6 +212,19 @@ def assert_same_alerts(redis_url: str, undisturbed: Mapping[str, list[bytes]]) -
     assert log == undisturbed
 
 
+def without_gaps(log: Mapping[str, list[bytes]]) -> tuple[dict[str, list[bytes]], set[str]]:
+    """Alerts but those that mark lost points, and the entities that have such a mark."""
+    rest: dict[str, list[bytes]] = {}
+    gaps: set[str] = set()
+    for entity, alerts in log.items():
+        kept = [a for a in alerts if msgspec.json.decode(a, type=Alert).reason != "points_lost"]
+        if len(kept) < len(alerts):
+            gaps.add(entity)
+        if kept:
+            rest[entity] = kept
+    return rest, gaps
+
+
 def lost_points(service: Service) -> int:
     """What the service noticed to be gone."""
     page = service.get("/metrics")
