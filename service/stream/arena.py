@@ -29,9 +29,7 @@ class Held:
     rows: bytes = b""  # taken over from another bundle, to be written with the next points
     waiting: bytes = b""  # points that came too early to be scored
     dropped: Dropped | None = None  # Redis has some in a form that nobody reads any more
-    ended: tuple[
-        IncidentPart, ...
-    ] = ()  # told with the next commit: what nobody goes on with, what is lost
+    ended: tuple[IncidentPart, ...] = ()  # told next: what nobody goes on with, what was lost
 
     def committed(
         self, token: bytes, seq: int, timestamp_ms: int, *, waiting: bytes | None
