@@ -16,6 +16,7 @@ from trainer.knobs import (
     NetworkConfig,
     Preset,
 )
+from trainer.pca_knobs import PcaConfig
 
 __all__ = [
     "CONFIGS",
@@ -27,6 +28,7 @@ __all__ = [
     "Member",
     "Model",
     "NetworkConfig",
+    "PcaConfig",
     "Preset",
     "SlmrConfig",
     "preset",
@@ -136,10 +138,12 @@ CONFIGS: dict[str, type[Config]] = {
     "blind_spot": BlindSpotConfig,
     "gru_vae": GruVaeConfig,
     "linear": LinearConfig,
+    "pca": PcaConfig,
     "slmr": SlmrConfig,
 }
 _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
     ("linear", "small"): {},
+    ("pca", "small"): {},
     ("blind_spot", "small"): {},
     ("blind_spot", "base"): {"hidden": 128, "depth": 2, "epochs": 60, "threads": 2},
     ("gru_vae", "small"): {},

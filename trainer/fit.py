@@ -13,12 +13,13 @@ import torch
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
-from trainer.config import BlindSpotConfig, Config, GruVaeConfig, SlmrConfig
+from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
-from trainer.linear import clip, fit_linear, residual_scale, window_ends
+from trainer.linear import LAGS, clip, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.pca import fit_window_pca
 from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
@@ -118,6 +119,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         entities=tuple(one.entity for one in series),
         linear=linear,
         nearest=nearest,
+        window_pca=fit_window_pca(clipped, config) if isinstance(config, PcaConfig) else None,
         residual_scale=np.ones(len(dimensions)),
         network=_network(len(dimensions), config),
         series=tuple(series),
@@ -151,8 +153,9 @@ def _network(dimensions: int, config: Config) -> Network:
 def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
     """Root mean square of what the skip leaves over of the fit parts."""
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
-    if not isinstance(fitted.network, GruVae):  # leave-one-out knows no row without its lags
-        residual = residual[window_ends([len(piece) for piece in clipped])]
+    if not isinstance(fitted.network, GruVae):  # a skip knows no row without its lags
+        lags = LAGS if fitted.window_pca is None else fitted.window_pca.steps - 1
+        residual = residual[window_ends([len(piece) for piece in clipped], lags=lags)]
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 
 

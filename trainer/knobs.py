@@ -1,12 +1,12 @@
 """What every training run may be told, whatever its model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from pydantic.functional_serializers import PlainSerializer
 from pydantic.functional_validators import AfterValidator
 
-Model = Literal["blind_spot", "gru_vae", "linear", "slmr"]
+Model = Literal["blind_spot", "gru_vae", "linear", "pca", "slmr"]
 Preset = Literal["small", "base", "paper"]
 ClosedForm = Literal["raw", "pca", "leave_one_out", "nearest"]
 Member = ClosedForm | Literal["network"]
@@ -45,6 +45,7 @@ class Config(BaseModel):
     """One training run, as far as every model understands it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    own: ClassVar[Member] = "network"  # the member that is the model itself
 
     model: Model
     preset: Preset = "small"

@@ -45,7 +45,7 @@ def reference(fitted: Fitted, rows: FloatArray, entity: npt.NDArray[np.int64]) -
         "raw": np.abs(rows[:, -1] / span),
         "pca": np.abs(last - linear.pca.reconstruct(clip(last))),
         "leave_one_out": np.abs(last - alone),
-        "network": misfit,
+        fitted.config.own: misfit,  # in place of the one above, if there is one
     }
     if nearest is not None:
         errors["nearest"] = nearest.error(_recent(clipped), last)

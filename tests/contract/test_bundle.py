@@ -45,12 +45,20 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
 
 
-@pytest.fixture(scope="session", params=["tiny", "exported", *TITLES])
+@pytest.fixture(scope="session")
+def exported_pca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model whose state is its last rows, and whose only member is itself."""
+    folder = tmp_path_factory.mktemp("exported")
+    fitted = fit([small.series("alpha"), small.series("beta", level=3.0)], small.tiny("pca"))
+    return build_bundle(fitted, folder, name="pca", period_seconds=60).folder
+
+
+@pytest.fixture(scope="session", params=["tiny", "exported", "exported_pca", *TITLES])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     if request.param == "tiny":
         return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
-    if request.param == "exported":
-        return load_bundle(request.getfixturevalue("exported"))
+    if request.param in {"exported", "exported_pca"}:
+        return load_bundle(request.getfixturevalue(request.param))
     return load_bundle(ROOT / request.param)
 
 

@@ -10,6 +10,7 @@ KNOWN: list[tuple[Model, Preset]] = [
     ("gru_vae", "base"),
     ("gru_vae", "paper"),
     ("linear", "small"),
+    ("pca", "small"),
     ("slmr", "small"),
     ("slmr", "base"),
 ]
