@@ -17,6 +17,7 @@ from trainer.config import MaskMode, Model, Preset, preset
 from trainer.console import complain, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_test_on, to_train_on
 from trainer.labels import read_faults, without_faults
+from trainer.ranges import ranged, trained_on
 from trainer.run import Order, check, examine, make, publish, trainable
 
 USAGE, FAILURE = 2, 1
@@ -87,7 +88,7 @@ def fit_command(
     knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
     given = {k: v for k, v in knobs.items() if v is not None}
     config = preset(preset_name, model=model, **given)
-    halves = to_train_on(reader, data, test=test_data)
+    halves = ranged(to_train_on(reader, data, test=test_data), config)
     if labels is not None:
         faults = read_faults(labels)
         halves = without_faults(halves, faults, period_seconds=period_seconds, tell=note)
@@ -187,7 +188,7 @@ def _halves_for(
 ) -> Halves:
     manifest = bundle.manifest
     reader = Reader(manifest.period_seconds, manifest.dimensions, timestamp_column)
-    return to_test_on(reader, data, train=train_data)
+    return trained_on(to_test_on(reader, data, train=train_data), manifest.training)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
+from trainer.gru_vae_knobs import OMNIANOMALY, GruVaeConfig
 from trainer.knobs import (
     LISTED,
     NUMBERS,
@@ -68,34 +69,12 @@ class BlindSpotConfig(NetworkConfig):
 
     learning_rate: float = Field(default=1e-2, gt=0)
     l2: float = Field(default=1e-3, ge=0)
-    gradient_norm: float = Field(default=5.0, gt=0)
+    gradient_norm: float = Field(default=5.0, ge=0)
     batch: PositiveInt = Field(default=256, description="windows per update")
     input_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of hidden dimensions")
     epochs: int = Field(default=30, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=100, description="updates per epoch")
-    patience: PositiveInt = Field(default=15, description="epochs without a better validation loss")
-
-
-class GruVaeConfig(NetworkConfig):
-    """The GRU-VAE; the defaults are the preset `small`."""
-
-    model: Literal["gru_vae"] = "gru_vae"
-    window_length: int = Field(default=50, ge=8, description="points")
-    hidden: PositiveInt = 48
-    dense: PositiveInt = 48
-    latent: PositiveInt = 8
-    flows: PositiveInt = 4
-    dense_activation: Literal["none", "relu"] = "none"
-    is_linear_skip: bool = True
-    is_int8: bool | None = Field(default=None, description="the recurrent products, when serving")
-
-    learning_rate: float = Field(default=4e-3, gt=0)
-    l2: float = Field(default=1e-4, ge=0)
-    lanes: PositiveInt = 64
-    tbptt_steps: PositiveInt = 50
-    reset_probability: float = Field(default=0.05, ge=0, le=1, description="per lane and chunk")
-    epochs: int = Field(default=36, ge=0, description="0: the untrained network")
-    beta_epochs: int = Field(default=5, ge=0, description="the KL weight grows 0 -> 1 over these")
+    patience: int = Field(default=15, ge=0, description="epochs without a better loss; 0: no limit")
 
 
 class SlmrConfig(NetworkConfig):
@@ -120,7 +99,7 @@ class SlmrConfig(NetworkConfig):
 
     learning_rate: float = Field(default=1e-2, gt=0)
     l2: float = Field(default=1e-3, ge=0)
-    gradient_norm: float = Field(default=5.0, gt=0)
+    gradient_norm: float = Field(default=5.0, ge=0)
     batch: PositiveInt = Field(default=128, description="windows per update")
     epochs: int = Field(default=30, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
@@ -169,6 +148,7 @@ _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
         "tbptt_steps": 100,
         "threads": 2,
     },
+    ("gru_vae", "omnianomaly"): OMNIANOMALY,
     ("slmr", "small"): {},
     ("slmr", "base"): {
         "hidden": 96,
@@ -192,7 +172,9 @@ def preset(name: Preset, *, model: Model = "blind_spot", **changes: object) -> C
     try:
         return CONFIGS[model].model_validate({**_PRESETS[model, name], "preset": name, **changes})
     except ValidationError as error:
-        problems = [f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+        problems = [
+            ": ".join([*map(str, problem["loc"][:1]), problem["msg"]]) for problem in error.errors()
+        ]
         raise SettingInvalid(f"{model} cannot have {'; '.join(problems)}") from None
 
 

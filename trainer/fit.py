@@ -14,6 +14,7 @@ from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
+from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
 from trainer.linear import LAGS, clip, fit_linear, residual_scale, window_ends
@@ -40,6 +41,7 @@ def fit(
     _check(series)
     with _reproducible(config):
         fitted = _prepare(series, config)
+        fitted = replace(fitted, config=counted(fitted))
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
             return fitted
@@ -151,7 +153,9 @@ def _network(dimensions: int, config: Config) -> Network:
 
 
 def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
-    """Root mean square of what the skip leaves over of the fit parts."""
+    """Root mean square of what the skip leaves over of the fit parts; 1 where it is not wanted."""
+    if isinstance(fitted.config, GruVaeConfig) and not fitted.config.is_standardised:
+        return np.ones(len(fitted.dimensions))
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
     if not isinstance(fitted.network, GruVae):  # a skip knows no row without its lags
         lags = LAGS if fitted.window_pca is None else fitted.window_pca.steps - 1

@@ -46,8 +46,10 @@ class Fitted:
             return self.window_pca.reconstruct(clipped)
         if not isinstance(self.network, GruVae):
             return self.linear.leave_one_out.predict(clipped)
-        if self.network.is_linear_skip:
+        if self.network.config.is_linear_skip:
             return self.linear.pca.reconstruct(clipped)
+        if not self.network.config.is_standardised:
+            return np.zeros_like(clipped)
         return np.broadcast_to(self.linear.pca.mean, clipped.shape)
 
     def residual(self, clipped: FloatArray) -> FloatArray:

@@ -97,18 +97,18 @@ def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
 
 
 def _trained(series: Sequence[Series], config: Config, stages: Stages) -> Fitted:
-    total = config.epochs * config.epoch_steps
-    tell, held_out = stages("training", total=total), ""
+    tell, held_out = stages("training", total=1.0), ""
 
     def on_progress(progress: Progress) -> None:
         nonlocal held_out
         if progress.validation_loss is not None:
             held_out = f", held out {progress.validation_loss:.3f}"
         epoch = f"{progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
-        tell(progress.step, epoch + held_out)
+        tell(progress.step / progress.total, epoch + held_out)
 
     fitted = fit(series, config, on_progress=on_progress)
-    tell(total, f"{len(fitted.history)} epochs, kept the weights of {fitted.best_epoch}")
+    epochs = fitted.history[-1].epoch
+    tell(1.0, f"{epochs} epochs, kept the weights of {fitted.best_epoch}")
     return fitted
 
 
