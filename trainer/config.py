@@ -1,6 +1,6 @@
 """The knobs of each model, and their presets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator
@@ -34,6 +34,7 @@ __all__ = [
     "SlmrConfig",
     "preset",
     "restored",
+    "valid",
 ]
 
 MaskMode = Literal["temporal", "spatial", "separate"]
@@ -65,7 +66,7 @@ class BlindSpotConfig(NetworkConfig):
     hidden: PositiveInt = 32
     depth: PositiveInt = Field(default=1, description="layers that all dimensions share")
     scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
-    scale_high: float = Field(default=2.0, gt=1)
+    scale_high: float = Field(default=2.0, gt=1, description="of it, too")
 
     learning_rate: float = Field(default=1e-2, gt=0)
     l2: float = Field(default=1e-3, ge=0)
@@ -91,9 +92,9 @@ class SlmrConfig(NetworkConfig):
     spatial_groups: PositiveInt = Field(default=5, description="hidden in turn when scoring")
     gamma: float = Field(default=0.8, ge=0, description="weight of the reconstruction")
     scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
-    scale_high: float = Field(default=2.0, gt=1)
+    scale_high: float = Field(default=2.0, gt=1, description="of it, too")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="in the forecast")
-    mask_mode: MaskMode = "spatial"
+    mask_mode: MaskMode = Field(default="spatial", description="what learning hides")
     mask_ratio: float = Field(default=0.03, ge=0, lt=0.5, description="hidden while learning")
     mask_length: float = Field(default=3.0, ge=1, description="mean run of hidden points")
 
@@ -169,11 +170,21 @@ def preset(name: Preset, *, model: Model = "blind_spot", **changes: object) -> C
     if (model, name) not in _PRESETS:
         known = [preset for owner, preset in _PRESETS if owner == model]
         raise SettingInvalid(f"expected a preset of {model} ({', '.join(known)}), got {name!r}")
+    return valid({**_PRESETS[model, name], "model": model, "preset": name, **changes})
+
+
+def valid(known: Mapping[str, object], *, where: Callable[[str], str] = str) -> Config:
+    """The configuration of `known["model"]` with these knobs; raises SettingInvalid.
+
+    `where` makes of a knob's name what a message calls it.
+    """
+    model = str(known["model"])
     try:
-        return CONFIGS[model].model_validate({**_PRESETS[model, name], "preset": name, **changes})
+        return CONFIGS[model].model_validate(known)
     except ValidationError as error:
         problems = [
-            ": ".join([*map(str, problem["loc"][:1]), problem["msg"]]) for problem in error.errors()
+            ": ".join([*(where(str(name)) for name in problem["loc"][:1]), problem["msg"]])
+            for problem in error.errors()
         ]
         raise SettingInvalid(f"{model} cannot have {'; '.join(problems)}") from None
 

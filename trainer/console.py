@@ -1,7 +1,7 @@
 """What a person sees at the terminal: results on stdout, progress and errors on stderr."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from service.scoring.bundle import Bundle
 from trainer.evaluate import Measures
+from trainer.options import Option
 from trainer.run import Stages, Tell
 from trainer.tables import table
 
@@ -58,6 +59,16 @@ def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     else:
         console.print("no labelled test half: nothing was measured")
     console.print(escape(str(bundle.folder)), soft_wrap=True, highlight=False)
+
+
+def show_options(options: Sequence[Option]) -> None:
+    """The table of knobs."""
+    grid = Table()
+    for title in ("knob", "default", "allowed", "meaning"):
+        grid.add_column(title, overflow="fold")
+    for option in options:
+        grid.add_row(*map(escape, option))
+    Console().print(grid)
 
 
 @contextmanager

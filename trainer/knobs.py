@@ -60,18 +60,19 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     own: ClassVar[Member] = "network"  # the member that is the model itself
 
-    model: Model
-    preset: Preset = "small"
-    seed: int = Field(default=0, ge=0)
-    members: Annotated[tuple[Member, ...], *LISTED] = (
-        "raw",
-        "pca",
-        "leave_one_out",
-        "nearest",
-        "network",
+    model: Model = Field(description="kind of model")
+    preset: Preset = Field(default="small", description="what its knobs were taken from")
+    seed: int = Field(default=0, ge=0, description="of weights, noise and order")
+    members: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "leave_one_out", "nearest", "network"),
+        description="kinds of error that are exported",
     )
-    deciding: Annotated[tuple[Member, ...], *LISTED] = ("raw", "pca", "leave_one_out")
-    ranking: Annotated[tuple[Member, ...], *LISTED] = ("raw", "pca", "nearest", "network")
+    deciding: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "leave_one_out"), description="members that make the score"
+    )
+    ranking: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "nearest", "network"), description="members that make the severity"
+    )
     window_length: int = Field(default=8, ge=5, description="points; at least the 5 of the lags")
     pca_components: PositiveInt | None = Field(default=None, description="None: dimensions / 8")
     clusters: PositiveInt = Field(default=20, description="short windows the member nearest knows")
@@ -87,7 +88,9 @@ class Config(BaseModel):
     max_test_size: PositiveInt | None = later(None, description="rows of it; None: all")
 
     # the split of every series, in time order: fit | validation | calibration
-    calibration_share: float = Field(default=0.3, gt=0, lt=1)
+    calibration_share: float = Field(
+        default=0.3, gt=0, lt=1, description="of the rows, the last ones"
+    )
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="of what comes before")
 
     def components(self, dimensions: int) -> int:
