@@ -77,8 +77,8 @@ def evaluate_command(
     halves = _halves_for(found, data, train_data, timestamp_column)
     if all(one.label is None for one in halves.test):
         raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
-    with live("") as stages:
-        evaluation = examine(found, halves, stages, has_untrained=untrained).evaluation
+    with live("") as screen:
+        evaluation = examine(found, halves, screen.stage, has_untrained=untrained).evaluation
     if is_json:
         names = [one.entity for one in evaluation.series]
         entities = dict(zip(names, evaluation.entities, strict=True))
@@ -99,8 +99,8 @@ def report_command(
     """Write report.md, its plots and the measures of a bundle anew."""
     found = load_bundle(bundle)
     halves = _halves_for(found, data, train_data, timestamp_column)
-    with live("") as stages:
-        material = examine(found, halves, stages, has_untrained=untrained)
+    with live("") as screen:
+        material = examine(found, halves, screen.stage, has_untrained=untrained)
         found = publish(material, has_report=True)
     if is_json:
         print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})

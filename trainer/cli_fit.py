@@ -1,6 +1,7 @@
 """`gaugewatch-trainer fit`, and the options that several commands have."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,13 @@ import typer
 
 from service.errors import SettingInvalid
 from service.scoring.bundle import load_bundle
-from trainer.config import MaskMode, Model, Preset
-from trainer.console import live, note, print_json, show, summary, warn
+from trainer.attended import Comforts
+from trainer.config import Config, MaskMode, Model, Preset
+from trainer.console import ignore, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_train_on
 from trainer.labels import read_faults, without_faults
 from trainer.ranges import ranged
-from trainer.recipe import configured, of_bundle, of_file, of_pairs, together
+from trainer.recipe import Source, configured, of_bundle, of_file, of_pairs, together
 from trainer.run import Order, check, examine, make, publish, trainable
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -68,22 +70,39 @@ def fit_command(
     dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
     untrained: Untrained = False,
     report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Epochs between two checkpoints.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = (
+        False
+    ),
+    visualise_every: Annotated[
+        int | None, typer.Option(min=1, help="Epochs between two pictures of the training.")
+    ] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder of TensorBoard's files.")] = None,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="A line per epoch; twice: update.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
     named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
     named |= {"epochs": epochs, "dilations": dilations, "mask_mode": mask_mode}
     named |= {"is_linear_skip": linear_skip, "is_int8": quantise}
-    config = configured(
-        together(named, of_pairs(knobs or [])),
-        file=None if config_file is None else of_file(config_file),
-        like=None if like is None else of_bundle(load_bundle(like)),
+    config = _configuration(together(named, of_pairs(knobs or [])), config_file, like)
+    usual = Comforts(
+        checkpoint_every=checkpoint_every,
+        is_resumed=resume,
+        visualise_every=visualise_every,
+        tensorboard=tensorboard,
+        verbosity=0 if quiet else verbose,
     )
     reader = Reader(period_seconds, _names(columns), timestamp_column)
     halves = ranged(to_train_on(reader, data, test=test_data), config)
     if labels is not None:
-        faults = read_faults(labels)
-        halves = without_faults(halves, faults, period_seconds=period_seconds, tell=note)
+        faults, tell = read_faults(labels), ignore if quiet else note
+        halves = without_faults(halves, faults, period_seconds=period_seconds, tell=tell)
     halves = trainable(halves, config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
@@ -92,16 +111,25 @@ def fit_command(
     results = []
     for number, (part, own) in enumerate(parts.items(), start=1):
         prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
-        with live(prefix) as stages:
-            started = time.monotonic()
-            bundle = make(orders[part], own.train, stages)
+        with live(prefix, is_quiet=quiet) as screen:
+            started, stages = time.monotonic(), screen.stage
+            comforts = replace(usual, folder=output / part, say=screen.say)
+            bundle = make(orders[part], own.train, stages, comforts=comforts)
             material = examine(bundle, own, stages, has_untrained=untrained)
             bundle = publish(material, has_report=report)
         results.append((bundle, time.monotonic() - started))
-        if not is_json:
+        if not (is_json or quiet):
             show(bundle, bundle.manifest.metrics)
     if is_json:
         print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
+
+
+def _configuration(flags: Source, file: Path | None, like: Path | None) -> Config:
+    return configured(
+        flags,
+        file=None if file is None else of_file(file),
+        like=None if like is None else of_bundle(load_bundle(like)),
+    )
 
 
 def _names(columns: list[str] | None) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count as count_from
@@ -13,6 +13,7 @@ import torch
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
+from trainer.checkpoint import Keeper
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
 from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
@@ -36,8 +37,13 @@ def fit(
     config: Config,
     *,
     on_progress: Watcher | None = None,
+    keeper: Keeper | None = None,
+    on_epoch: Callable[[Fitted], None] | None = None,
 ) -> Fitted:
-    """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights."""
+    """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights.
+
+    A keeper gives the checkpoint to go on from, and keeps one; `on_epoch` sees how far it is.
+    """
     _check(series)
     with _reproducible(config):
         fitted = _prepare(series, config)
@@ -46,8 +52,19 @@ def fit(
         if lesson is None:
             return fitted
         training = Training(lesson)  # moves the weights of the fitted network
-        training.run(on_progress or _ignore)
-        return replace(fitted, history=tuple(training.history), best_epoch=training.best_epoch)
+
+        def now() -> Fitted:
+            history = tuple(training.history)
+            return replace(fitted, history=history, best_epoch=training.best_epoch)
+
+        if keeper is not None:
+            keeper = keeper.of(fitted.config.model_dump(mode="json"), fitted.training_sha256)
+        training.run(
+            on_progress or _ignore,
+            keeper=keeper,
+            on_epoch=None if on_epoch is None else lambda: on_epoch(now()),
+        )
+        return now()
 
 
 def points_needed(config: Config) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from service.errors import TrainingFailed
+from trainer.memory import Memory, random_state, set_random
 from trainer.windows import Rows
 
 
@@ -36,6 +37,15 @@ class Shuffled:
         self._steps, self._batch = np.arange(length), batch
         self._random = np.random.default_rng(seed)
         self._order = np.array([], dtype=np.int64)  # windows that this epoch has not seen yet
+
+    def memory(self) -> Memory:
+        """What of this epoch is still to come, and where chance stands."""
+        return {"order": self._order.copy(), "random": random_state(self._random)}
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there."""
+        self._order = memory["order"]
+        set_random(self._random, memory["random"])
 
     def __next__(self) -> torch.Tensor:
         """The next batch (batch, time, dimension)."""

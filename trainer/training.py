@@ -3,56 +3,29 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from service.errors import TrainingFailed
-from trainer.config import NetworkConfig
+from trainer.checkpoint import Keeper
+from trainer.lesson import Lesson, Loss, Progress, Watcher
+from trainer.memory import (
+    Checkpoint,
+    Memory,
+    Remembering,
+    arrays,
+    optimiser_memory,
+    part,
+    recall_optimiser,
+    tensors,
+    under,
+)
 from trainer.schedule import optimiser_of, rate_of
 
-
-class Loss(NamedTuple):
-    """What is to become small, and what it is made of."""
-
-    value: Tensor
-    terms: Mapping[str, Tensor]
-
-
-class Lesson(Protocol):
-    """A network with its knobs and the data it learns from."""
-
-    @property
-    def network(self) -> nn.Module: ...
-
-    @property
-    def config(self) -> NetworkConfig: ...
-
-    def next_loss(self, step: int) -> Loss:
-        """Of the next batch; `step` counts the updates from 1."""
-
-    def validation_loss(self) -> float:
-        """Mean over all that is held out, with the same noise every time."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where the training stands, after an update or (then with validation_loss) an epoch."""
-
-    epoch: int
-    epochs: int
-    step: int
-    total: int
-    loss: float
-    validation_loss: float | None
-    seconds_left: float
-    learning_rate: float
-
-
-Watcher = Callable[[Progress], None]
+__all__ = ["Lesson", "Loss", "Progress", "Training", "Watcher"]
 
 
 @dataclass
@@ -75,7 +48,7 @@ class Training:
         self._config = config = lesson.config
         self._total = config.epochs * config.epoch_steps
         self._optimiser = optimiser_of(self._network.parameters(), config)
-        self._started = time.monotonic()
+        self._started, self._first_step = time.monotonic(), 0
         self._best = Best(math.inf, {})
 
     @property
@@ -83,16 +56,67 @@ class Training:
         """The epoch whose weights are the best so far; 0: the initial ones."""
         return self._best.epoch
 
-    def run(self, on_progress: Watcher) -> None:
-        """Train until the validation loss has not improved for `patience` epochs."""
-        loss = self._validation_loss()
-        self._best = Best(loss, self._weights(), mark=loss)
-        for epoch in range(1, self._config.epochs + 1):
+    def run(
+        self,
+        on_progress: Watcher,
+        *,
+        keeper: Keeper | None = None,
+        on_epoch: Callable[[], None] | None = None,
+    ) -> None:
+        """Train until the validation loss has not improved for `patience` epochs.
+
+        A keeper gives the checkpoint to go on from, and gets one after every epoch.
+        """
+        found = keeper.last() if keeper else None
+        epoch = self._begin() if found is None else self._recall(found)
+        while not self._is_over(epoch):
+            epoch += 1
             self._epoch(epoch, on_progress)
-            if self._config.patience and epoch - self._best.improved >= self._config.patience:
-                break
+            if keeper:
+                keeper.keep(epoch, self._checkpoint(epoch), is_over=self._is_over(epoch))
+            if on_epoch:
+                on_epoch()
         self._network.load_state_dict(self._best.weights)
         self._network.eval()
+
+    def _begin(self) -> int:
+        loss = self._validation_loss()
+        self._best = Best(loss, self._weights(), mark=loss)
+        return 0
+
+    def _is_over(self, epoch: int) -> bool:
+        patience = self._config.patience
+        is_early = bool(patience) and epoch - self._best.improved >= patience
+        return is_early or epoch >= self._config.epochs
+
+    def _checkpoint(self, epoch: int) -> Checkpoint:
+        """All that the updates of the next epoch depend on."""
+        best = {name: one for name, one in vars(self._best).items() if name != "weights"}
+        history = [asdict(progress) for progress in self.history]
+        memory = {
+            **under("weights", arrays(self._network.state_dict())),
+            **under("best", arrays(self._best.weights)),
+            **under("optimiser", optimiser_memory(self._optimiser)),
+            **under("lesson", self._memory_of_lesson()),
+            "random": torch.get_rng_state().numpy(),
+        }
+        return Checkpoint({"epoch": epoch, "best": best, "history": history}, memory)
+
+    def _memory_of_lesson(self) -> Memory:
+        return self._lesson.memory() if isinstance(self._lesson, Remembering) else {}
+
+    def _recall(self, found: Checkpoint) -> int:
+        """Be where a checkpoint was; the epoch it was written after."""
+        memory, told = found.memory, found.told
+        self._network.load_state_dict(tensors(part("weights", memory)))
+        recall_optimiser(self._optimiser, part("optimiser", memory))
+        if isinstance(self._lesson, Remembering):
+            self._lesson.recall(part("lesson", memory))
+        torch.set_rng_state(torch.from_numpy(memory["random"]))
+        self._best = Best(weights=tensors(part("best", memory)), **told["best"])
+        self.history = [Progress(**known) for known in told["history"]]
+        self._first_step = int(told["epoch"]) * self._config.epoch_steps
+        return int(told["epoch"])
 
     def _weights(self) -> dict[str, Tensor]:
         return copy.deepcopy(self._network.state_dict())
@@ -144,7 +168,8 @@ class Training:
     def _progress(
         self, epoch: int, step: int, *, loss: float, validation_loss: float | None = None
     ) -> Progress:
-        left = (time.monotonic() - self._started) / step * (self._total - step)
+        seconds = (time.monotonic() - self._started) / (step - self._first_step)
+        left = seconds * (self._total - step)
         rate = rate_of(self._config, epoch=epoch, step=step)
         return Progress(
             epoch, self._config.epochs, step, self._total, loss, validation_loss, left, rate

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from trainer.config import GruVaeConfig
-from trainer.models.gru_vae import GruVae
+from trainer.memory import Memory, part, under
+from trainer.models.gru_vae import GruVae, State
 from trainer.shuffled import Shuffled
 from trainer.training import Loss
 from trainer.windows import Lanes
@@ -33,6 +34,17 @@ class GruVaeLesson:
         """Negative lower bound per point, with the same noise every time."""
         return held_out_loss(self.network, self._held_out, self.config)
 
+    def memory(self) -> Memory:
+        """The lanes, and what each of them carries."""
+        carried = {name: t.detach().clone().numpy() for name, t in self._state._asdict().items()}
+        return {**under("lanes", self._lanes.memory()), **under("state", carried)}
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there."""
+        self._lanes.recall(part("lanes", memory))
+        carried = part("state", memory)
+        self._state = State(**{name: torch.from_numpy(one) for name, one in carried.items()})
+
 
 class WindowsLesson:
     """The paper's way: every window starts from the zero state."""
@@ -58,6 +70,14 @@ class WindowsLesson:
     def validation_loss(self) -> float:
         """Negative lower bound per point of windows side by side, with the same noise."""
         return held_out_loss(self.network, self._held_out, self.config)
+
+    def memory(self) -> Memory:
+        """What of the windows is still to come."""
+        return self._windows.memory()
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there."""
+        self._windows.recall(memory)
 
 
 def kl_weight(config: GruVaeConfig, step: int) -> float:
