@@ -48,10 +48,12 @@ class Keeper:
         _expect_same(found.told["identity"], self.identity, path)
         return found
 
-    def keep(self, epoch: int, found: Checkpoint, *, is_over: bool) -> None:
-        """Write what is due after an epoch; whatever is due, the end of the training is kept."""
-        if epoch % self.every and not is_over:
-            return
+    def is_due(self, epoch: int, *, is_over: bool) -> bool:
+        """Whether an epoch is kept; the last one always is."""
+        return is_over or epoch % self.every == 0
+
+    def keep(self, epoch: int, found: Checkpoint) -> None:
+        """Write the training after an epoch, and the best weights so far."""
         self.folder.mkdir(parents=True, exist_ok=True)
         whole = {**found.memory, TOLD: _text({**found.told, "identity": self.identity})}
         if epoch % self.every == 0:

@@ -83,10 +83,10 @@ def clip(scaled: FloatArray) -> FloatArray:
     return np.clip(scaled, CLIP_LOW, CLIP_HIGH)
 
 
-def lagged(rows: FloatArray, *, lags: int = LAGS) -> FloatArray:
-    """(time, dimension) -> (time, (1 + lags) * dimension), newest first, zeros before the start."""
-    padded = np.vstack([np.zeros((lags, rows.shape[1])), rows])
-    return np.hstack([padded[lags - lag : len(padded) - lag] for lag in range(lags + 1)])
+def lagged(rows: FloatArray) -> FloatArray:
+    """(time, dimension) -> (time, (1 + LAGS) * dimension), newest first, zeros before the start."""
+    padded = np.vstack([np.zeros((LAGS, rows.shape[1])), rows])
+    return np.hstack([padded[LAGS - lag : len(padded) - lag] for lag in range(LAGS + 1)])
 
 
 def window_ends(lengths: Sequence[int], *, lags: int = LAGS) -> npt.NDArray[np.int64]:

@@ -65,15 +65,15 @@ class Training:
     ) -> None:
         """Train until the validation loss has not improved for `patience` epochs.
 
-        A keeper gives the checkpoint to go on from, and gets one after every epoch.
+        A keeper gives the checkpoint to go on from, and gets one whenever it is due.
         """
         found = keeper.last() if keeper else None
         epoch = self._begin() if found is None else self._recall(found)
         while not self._is_over(epoch):
             epoch += 1
             self._epoch(epoch, on_progress)
-            if keeper:
-                keeper.keep(epoch, self._checkpoint(epoch), is_over=self._is_over(epoch))
+            if keeper and keeper.is_due(epoch, is_over=self._is_over(epoch)):
+                keeper.keep(epoch, self._checkpoint(epoch))
             if on_epoch:
                 on_epoch()
         self._network.load_state_dict(self._best.weights)

@@ -17,7 +17,7 @@ import numpy as np
 
 from service.scoring.series import FloatArray
 from trainer.config import PcaConfig
-from trainer.linear import lagged, window_ends
+from trainer.linear import window_ends
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,16 @@ class WindowPca:
     steps: int  # rows of a window
 
     def reconstruct(self, clipped: FloatArray) -> FloatArray:
-        """What the directions explain of each row (time, dimension) and its predecessors."""
-        windows = lagged(clipped - self.mean, lags=self.steps - 1)
-        newest = self.basis[: len(self.mean)]
-        return np.asarray(self.mean + windows @ self.basis @ newest.T)
+        """What the directions explain of each row (time, dimension) and its predecessors.
+
+        Before the first row lie means; lag by lag, since all windows at once would fill the memory.
+        """
+        dimensions, centred = len(self.mean), clipped - self.mean
+        weights = self.basis @ self.basis[:dimensions].T  # (T D, D)
+        explained = np.zeros_like(centred)
+        for lag, own in enumerate(weights.reshape(self.steps, dimensions, dimensions)):
+            explained[lag:] += centred[: len(centred) - lag] @ own
+        return np.asarray(self.mean + explained)
 
 
 def fit_window_pca(stretches: Sequence[FloatArray], config: PcaConfig) -> WindowPca:
