@@ -1,9 +1,10 @@
-"""`gaugewatch-trainer`: fit, evaluate, report. Results on stdout, progress and errors on stderr.
+"""`gaugewatch-trainer`: fit, evaluate, report, and what a model can be told.
+
+Results on stdout, progress and errors on stderr.
 
 Exit codes: 0 done; 2 what was asked for or given cannot be used; 1 anything else that failed.
 """
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,22 @@ from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBun
 from service.scoring.bundle import Bundle, load_bundle
 from trainer import cli_benchmark
 from trainer.benchmark.rows import BENCH
-from trainer.config import MaskMode, Model, Preset, preset
-from trainer.console import complain, live, note, print_json, show, summary, warn
-from trainer.datasets import Halves, Reader, to_test_on, to_train_on
-from trainer.labels import read_faults, without_faults
-from trainer.run import Order, check, examine, make, publish, trainable
+from trainer.cli_fit import (
+    BundleFolder,
+    Data,
+    Json,
+    TimestampColumn,
+    Train,
+    Untrained,
+    fit_command,
+)
+from trainer.config import Model, Preset
+from trainer.console import complain, live, print_json, show, show_options
+from trainer.datasets import Halves, Reader, to_test_on
+from trainer.options import options_of
+from trainer.ranges import trained_on
+from trainer.recipe import DEFAULT_MODEL, DEFAULT_PRESET
+from trainer.run import examine, publish
 
 USAGE, FAILURE = 2, 1
 
@@ -28,20 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a folder of them.")]
-Columns = Annotated[
-    list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
-]
-TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV, Parquet.")]
-BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
-Train = Annotated[
-    Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
-]
-Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
-Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
-
-
+app.command("fit")(fit_command)
 app.command("benchmark")(cli_benchmark.command(BENCH))
 
 
@@ -50,65 +49,18 @@ def trainer() -> None:
     """Train models on series of metrics and export them as bundles."""
 
 
-@app.command("fit")
-def fit_command(
-    data: Data,
-    output: Annotated[Path, typer.Option(help="Folder that bundles are written into.")],
-    name: Annotated[str, typer.Option(help="Name of the bundle.")],
-    period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
-    model: Annotated[Model, typer.Option(help="Kind of model.")] = "blind_spot",
-    preset_name: Annotated[Preset, typer.Option("--preset")] = "small",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    epochs: Annotated[int | None, typer.Option(min=0, help="0: the untrained network.")] = None,
-    per_entity: Annotated[bool, typer.Option(help="One bundle per entity, not one for all.")] = (
-        False
-    ),
-    test_data: Annotated[
-        Path | None, typer.Option(help="Test half, where --data does not hold it (CSV).")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Incidents; those labelled true are not learned from.")
-    ] = None,
-    columns: Columns = None,
-    timestamp_column: TimestampColumn = None,
-    linear_skip: Annotated[
-        bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
-    ] = None,
-    quantise: Quantise = None,
-    mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
-    dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
-    untrained: Untrained = False,
-    report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
+@app.command("options")
+def options_command(
+    model: Annotated[Model, typer.Option(help="Kind of model.")] = DEFAULT_MODEL,
+    preset_name: Annotated[Preset, typer.Option("--preset")] = DEFAULT_PRESET,
     is_json: Json = False,
 ) -> None:
-    """Fit a model, export, calibrate and measure it."""
-    reader = Reader(period_seconds, _names(columns), timestamp_column)
-    knobs: dict[str, object] = {"seed": seed, "epochs": epochs, "dilations": dilations}
-    knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
-    given = {k: v for k, v in knobs.items() if v is not None}
-    config = preset(preset_name, model=model, **given)
-    halves = to_train_on(reader, data, test=test_data)
-    if labels is not None:
-        faults = read_faults(labels)
-        halves = without_faults(halves, faults, period_seconds=period_seconds, tell=note)
-    halves = trainable(halves, config, warn=warn)
-    parts = _parts(halves, name) if per_entity else {name: halves}
-    orders = {name: Order(config, name, output, period_seconds) for name in parts}
-    for part, own in parts.items():
-        check(orders[part], own, has_untrained=untrained)
-    results = []
-    for number, (part, own) in enumerate(parts.items(), start=1):
-        prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
-        with live(prefix) as stages:
-            started = time.monotonic()
-            bundle = make(orders[part], own.train, stages)
-            material = examine(bundle, own, stages, has_untrained=untrained)
-            bundle = publish(material, has_report=report)
-        results.append((bundle, time.monotonic() - started))
-        if not is_json:
-            show(bundle, bundle.manifest.metrics)
+    """Print every knob of a model: default, what is allowed, meaning."""
+    options = options_of(model, preset_name)
     if is_json:
-        print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
+        print_json([option._asdict() for option in options])
+    else:
+        show_options(options)
 
 
 @app.command("evaluate")
@@ -125,8 +77,8 @@ def evaluate_command(
     halves = _halves_for(found, data, train_data, timestamp_column)
     if all(one.label is None for one in halves.test):
         raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
-    with live("") as stages:
-        evaluation = examine(found, halves, stages, has_untrained=untrained).evaluation
+    with live("") as screen:
+        evaluation = examine(found, halves, screen.stage, has_untrained=untrained).evaluation
     if is_json:
         names = [one.entity for one in evaluation.series]
         entities = dict(zip(names, evaluation.entities, strict=True))
@@ -147,8 +99,8 @@ def report_command(
     """Write report.md, its plots and the measures of a bundle anew."""
     found = load_bundle(bundle)
     halves = _halves_for(found, data, train_data, timestamp_column)
-    with live("") as stages:
-        material = examine(found, halves, stages, has_untrained=untrained)
+    with live("") as screen:
+        material = examine(found, halves, screen.stage, has_untrained=untrained)
         found = publish(material, has_report=True)
     if is_json:
         print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
@@ -168,26 +120,12 @@ def main() -> None:
         raise SystemExit(complain(str(error), FAILURE)) from None
 
 
-def _names(columns: list[str] | None) -> list[str] | None:
-    if not columns:
-        return None
-    return [name.strip() for given in columns for name in given.split(",") if name.strip()]
-
-
-def _parts(halves: Halves, name: str) -> dict[str, Halves]:
-    """Bundle name -> its only entity."""
-    parts = {f"{name}-{one.entity}".lower(): halves.of(one.entity) for one in halves.train}
-    if len(parts) < len(halves.train):
-        raise SettingInvalid("entities whose names differ only in case need folders of their own")
-    return parts
-
-
 def _halves_for(
     bundle: Bundle, data: Path, train_data: Path | None, timestamp_column: str | None
 ) -> Halves:
     manifest = bundle.manifest
     reader = Reader(manifest.period_seconds, manifest.dimensions, timestamp_column)
-    return to_test_on(reader, data, train=train_data)
+    return trained_on(to_test_on(reader, data, train=train_data), manifest.training)
 
 
 if __name__ == "__main__":

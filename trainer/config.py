@@ -1,11 +1,12 @@
 """The knobs of each model, and their presets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
+from trainer.gru_vae_knobs import OMNIANOMALY, GruVaeConfig
 from trainer.knobs import (
     LISTED,
     NUMBERS,
@@ -16,6 +17,7 @@ from trainer.knobs import (
     NetworkConfig,
     Preset,
 )
+from trainer.pca_knobs import PcaConfig
 
 __all__ = [
     "CONFIGS",
@@ -27,10 +29,12 @@ __all__ = [
     "Member",
     "Model",
     "NetworkConfig",
+    "PcaConfig",
     "Preset",
     "SlmrConfig",
     "preset",
     "restored",
+    "valid",
 ]
 
 MaskMode = Literal["temporal", "spatial", "separate"]
@@ -62,38 +66,16 @@ class BlindSpotConfig(NetworkConfig):
     hidden: PositiveInt = 32
     depth: PositiveInt = Field(default=1, description="layers that all dimensions share")
     scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
-    scale_high: float = Field(default=2.0, gt=1)
+    scale_high: float = Field(default=2.0, gt=1, description="of it, too")
 
     learning_rate: float = Field(default=1e-2, gt=0)
     l2: float = Field(default=1e-3, ge=0)
-    gradient_norm: float = Field(default=5.0, gt=0)
+    gradient_norm: float = Field(default=5.0, ge=0)
     batch: PositiveInt = Field(default=256, description="windows per update")
     input_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of hidden dimensions")
     epochs: int = Field(default=30, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=100, description="updates per epoch")
-    patience: PositiveInt = Field(default=15, description="epochs without a better validation loss")
-
-
-class GruVaeConfig(NetworkConfig):
-    """The GRU-VAE; the defaults are the preset `small`."""
-
-    model: Literal["gru_vae"] = "gru_vae"
-    window_length: int = Field(default=50, ge=8, description="points")
-    hidden: PositiveInt = 48
-    dense: PositiveInt = 48
-    latent: PositiveInt = 8
-    flows: PositiveInt = 4
-    dense_activation: Literal["none", "relu"] = "none"
-    is_linear_skip: bool = True
-    is_int8: bool | None = Field(default=None, description="the recurrent products, when serving")
-
-    learning_rate: float = Field(default=4e-3, gt=0)
-    l2: float = Field(default=1e-4, ge=0)
-    lanes: PositiveInt = 64
-    tbptt_steps: PositiveInt = 50
-    reset_probability: float = Field(default=0.05, ge=0, le=1, description="per lane and chunk")
-    epochs: int = Field(default=36, ge=0, description="0: the untrained network")
-    beta_epochs: int = Field(default=5, ge=0, description="the KL weight grows 0 -> 1 over these")
+    patience: int = Field(default=15, ge=0, description="epochs without a better loss; 0: no limit")
 
 
 class SlmrConfig(NetworkConfig):
@@ -110,15 +92,15 @@ class SlmrConfig(NetworkConfig):
     spatial_groups: PositiveInt = Field(default=5, description="hidden in turn when scoring")
     gamma: float = Field(default=0.8, ge=0, description="weight of the reconstruction")
     scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
-    scale_high: float = Field(default=2.0, gt=1)
+    scale_high: float = Field(default=2.0, gt=1, description="of it, too")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="in the forecast")
-    mask_mode: MaskMode = "spatial"
+    mask_mode: MaskMode = Field(default="spatial", description="what learning hides")
     mask_ratio: float = Field(default=0.03, ge=0, lt=0.5, description="hidden while learning")
     mask_length: float = Field(default=3.0, ge=1, description="mean run of hidden points")
 
     learning_rate: float = Field(default=1e-2, gt=0)
     l2: float = Field(default=1e-3, ge=0)
-    gradient_norm: float = Field(default=5.0, gt=0)
+    gradient_norm: float = Field(default=5.0, ge=0)
     batch: PositiveInt = Field(default=128, description="windows per update")
     epochs: int = Field(default=30, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
@@ -136,10 +118,12 @@ CONFIGS: dict[str, type[Config]] = {
     "blind_spot": BlindSpotConfig,
     "gru_vae": GruVaeConfig,
     "linear": LinearConfig,
+    "pca": PcaConfig,
     "slmr": SlmrConfig,
 }
 _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
     ("linear", "small"): {},
+    ("pca", "small"): {},
     ("blind_spot", "small"): {},
     ("blind_spot", "base"): {"hidden": 128, "depth": 2, "epochs": 60, "threads": 2},
     ("gru_vae", "small"): {},
@@ -165,6 +149,7 @@ _PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
         "tbptt_steps": 100,
         "threads": 2,
     },
+    ("gru_vae", "omnianomaly"): OMNIANOMALY,
     ("slmr", "small"): {},
     ("slmr", "base"): {
         "hidden": 96,
@@ -185,10 +170,22 @@ def preset(name: Preset, *, model: Model = "blind_spot", **changes: object) -> C
     if (model, name) not in _PRESETS:
         known = [preset for owner, preset in _PRESETS if owner == model]
         raise SettingInvalid(f"expected a preset of {model} ({', '.join(known)}), got {name!r}")
+    return valid({**_PRESETS[model, name], "model": model, "preset": name, **changes})
+
+
+def valid(known: Mapping[str, object], *, where: Callable[[str], str] = str) -> Config:
+    """The configuration of `known["model"]` with these knobs; raises SettingInvalid.
+
+    `where` makes of a knob's name what a message calls it.
+    """
+    model = str(known["model"])
     try:
-        return CONFIGS[model].model_validate({**_PRESETS[model, name], "preset": name, **changes})
+        return CONFIGS[model].model_validate(known)
     except ValidationError as error:
-        problems = [f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+        problems = [
+            ": ".join([*(where(str(name)) for name in problem["loc"][:1]), problem["msg"]])
+            for problem in error.errors()
+        ]
         raise SettingInvalid(f"{model} cannot have {'; '.join(problems)}") from None
 
 

@@ -1,8 +1,9 @@
 """What a person sees at the terminal: results on stdout, progress and errors on stderr."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,8 +17,9 @@ from rich.progress import (
 from rich.table import Table
 
 from service.scoring.bundle import Bundle
+from trainer.attended import Stages, Tell
 from trainer.evaluate import Measures
-from trainer.run import Stages, Tell
+from trainer.options import Option
 from trainer.tables import table
 
 
@@ -60,9 +62,26 @@ def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     console.print(escape(str(bundle.folder)), soft_wrap=True, highlight=False)
 
 
+def show_options(options: Sequence[Option]) -> None:
+    """The table of knobs."""
+    grid = Table()
+    for title in ("knob", "default", "allowed", "meaning"):
+        grid.add_column(title, overflow="fold")
+    for option in options:
+        grid.add_row(*map(escape, option))
+    Console().print(grid)
+
+
+class Screen(NamedTuple):
+    """Where a run tells how far it is."""
+
+    stage: Stages
+    say: Callable[[str], None]  # one line above the progress
+
+
 @contextmanager
-def live(prefix: str) -> Iterator[Stages]:
-    """Live progress on stderr, one line per stage."""
+def live(prefix: str, *, is_quiet: bool = False) -> Iterator[Screen]:
+    """Live progress on stderr, one line per stage; nothing of it if quiet."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=10),
@@ -70,7 +89,8 @@ def live(prefix: str) -> Iterator[Stages]:
         TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True, quiet=is_quiet)
+    with Progress(*columns, console=console, disable=is_quiet) as progress:
 
         def stage(title: str, *, total: float | None) -> Tell:
             task = progress.add_task(escape(prefix + title), total=total, detail="")
@@ -80,7 +100,14 @@ def live(prefix: str) -> Iterator[Stages]:
 
             return tell
 
-        yield stage
+        def say(text: str) -> None:
+            console.print(escape(prefix + text), highlight=False, soft_wrap=True)
+
+        yield Screen(stage, say)
+
+
+def ignore(text: str) -> None:
+    """A line that nobody wants."""
 
 
 def summary(bundle: Bundle, seconds: float) -> dict[str, object]:

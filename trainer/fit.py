@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count as count_from
@@ -13,12 +13,15 @@ import torch
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
-from trainer.config import BlindSpotConfig, Config, GruVaeConfig, SlmrConfig
+from trainer.checkpoint import Keeper
+from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
+from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
-from trainer.linear import clip, fit_linear, residual_scale, window_ends
+from trainer.linear import LAGS, clip, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.pca import fit_window_pca
 from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
@@ -34,17 +37,34 @@ def fit(
     config: Config,
     *,
     on_progress: Watcher | None = None,
+    keeper: Keeper | None = None,
+    on_epoch: Callable[[Fitted], None] | None = None,
 ) -> Fitted:
-    """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights."""
+    """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights.
+
+    A keeper gives the checkpoint to go on from, and keeps one; `on_epoch` sees how far it is.
+    """
     _check(series)
     with _reproducible(config):
         fitted = _prepare(series, config)
+        fitted = replace(fitted, config=counted(fitted))
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
             return fitted
         training = Training(lesson)  # moves the weights of the fitted network
-        training.run(on_progress or _ignore)
-        return replace(fitted, history=tuple(training.history), best_epoch=training.best_epoch)
+
+        def now() -> Fitted:
+            history = tuple(training.history)
+            return replace(fitted, history=history, best_epoch=training.best_epoch)
+
+        if keeper is not None:
+            keeper = keeper.of(fitted.config.model_dump(mode="json"), fitted.training_sha256)
+        training.run(
+            on_progress or _ignore,
+            keeper=keeper,
+            on_epoch=None if on_epoch is None else lambda: on_epoch(now()),
+        )
+        return now()
 
 
 def points_needed(config: Config) -> int:
@@ -118,6 +138,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         entities=tuple(one.entity for one in series),
         linear=linear,
         nearest=nearest,
+        window_pca=fit_window_pca(clipped, config) if isinstance(config, PcaConfig) else None,
         residual_scale=np.ones(len(dimensions)),
         network=_network(len(dimensions), config),
         series=tuple(series),
@@ -149,10 +170,13 @@ def _network(dimensions: int, config: Config) -> Network:
 
 
 def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
-    """Root mean square of what the skip leaves over of the fit parts."""
+    """Root mean square of what the skip leaves over of the fit parts; 1 where it is not wanted."""
+    if isinstance(fitted.config, GruVaeConfig) and not fitted.config.is_standardised:
+        return np.ones(len(fitted.dimensions))
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
-    if not isinstance(fitted.network, GruVae):  # leave-one-out knows no row without its lags
-        residual = residual[window_ends([len(piece) for piece in clipped])]
+    if not isinstance(fitted.network, GruVae):  # a skip knows no row without its lags
+        lags = LAGS if fitted.window_pca is None else fitted.window_pca.steps - 1
+        residual = residual[window_ends([len(piece) for piece in clipped], lags=lags)]
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 
 

@@ -9,6 +9,7 @@ from trainer.config import Config
 from trainer.linear import INPUT_LIMIT, Linear
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.pca import WindowPca
 from trainer.models.slmr import Slmr
 from trainer.nearest import Nearest
 from trainer.training import Progress
@@ -26,6 +27,7 @@ class Fitted:
     entities: tuple[str, ...]  # entity i has index i + 1 in the graphs, 0 is the pooled one
     linear: Linear
     nearest: Nearest | None  # None: not a member
+    window_pca: WindowPca | None  # None: another model
     residual_scale: FloatArray  # (dimension,) scaled units, of what the linear skip leaves over
     network: Network
     series: tuple[Series, ...]  # what it was fitted to, per entity
@@ -40,10 +42,14 @@ class Fitted:
 
     def skip(self, clipped: FloatArray) -> FloatArray:
         """What is expected of clipped scaled rows (time, dimension) without the network."""
+        if self.window_pca is not None:
+            return self.window_pca.reconstruct(clipped)
         if not isinstance(self.network, GruVae):
             return self.linear.leave_one_out.predict(clipped)
-        if self.network.is_linear_skip:
+        if self.network.config.is_linear_skip:
             return self.linear.pca.reconstruct(clipped)
+        if not self.network.config.is_standardised:
+            return np.zeros_like(clipped)
         return np.broadcast_to(self.linear.pca.mean, clipped.shape)
 
     def residual(self, clipped: FloatArray) -> FloatArray:

@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
 
     expected: Tensor  # (B, D)
     scale: Tensor  # (B, D)
-    error: Tensor  # (B, D), the member `network`
+    error: Tensor  # (B, D), the member that is the model itself
 
 
 class Frame(nn.Module):
@@ -46,6 +46,7 @@ class Frame(nn.Module):
         scaling, pca = fitted.linear.scaling, fitted.linear.pca
         leave_one_out = fitted.linear.leave_one_out
         self.members: tuple[Member, ...] = fitted.config.members
+        self.own: Member = fitted.config.own
         constants = {
             "scaling": np.hstack([scaling.offset, scaling.span]),  # (E, 2 D)
             "pca_mean": pca.mean,  # (D,)
@@ -111,6 +112,8 @@ class Frame(nn.Module):
 
         def error(member: Member) -> Tensor:
             match member:
+                case self.own | "network":
+                    return prediction.error
                 case "raw":
                     return (scaled + offset / span).abs()  # centred values lie around the median
                 case "pca":
@@ -119,8 +122,6 @@ class Frame(nn.Module):
                     return (scaled - self.leave_one_out(rows)).abs()
                 case "nearest":
                     return self.nearest(scaled, rows)
-                case "network":
-                    return prediction.error
 
         errors = torch.stack([error(member) for member in self.members], dim=1)  # (B, M, D)
         return errors, prediction.expected * span + offset, prediction.scale * span

@@ -1,13 +1,13 @@
 """What every training run may be told, whatever its model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from pydantic.functional_serializers import PlainSerializer
 from pydantic.functional_validators import AfterValidator
 
-Model = Literal["blind_spot", "gru_vae", "linear", "slmr"]
-Preset = Literal["small", "base", "paper"]
+Model = Literal["blind_spot", "gru_vae", "linear", "pca", "slmr"]
+Preset = Literal["small", "base", "paper", "omnianomaly"]
 ClosedForm = Literal["raw", "pca", "leave_one_out", "nearest"]
 Member = ClosedForm | Literal["network"]
 
@@ -41,23 +41,38 @@ LISTED = (BeforeValidator(_split), AfterValidator(_unique), PlainSerializer(_joi
 NUMBERS = (BeforeValidator(_split), AfterValidator(_filled), PlainSerializer(_listed))
 
 
+def later(default: object, *, description: str, **bounds: Any) -> Any:
+    """A knob that came after the first bundles.
+
+    A manifest tells of it only where it is not the default, so that their versions stay the same.
+    """
+    return Field(
+        default=default,
+        description=description,
+        exclude_if=lambda value: value == default,
+        **bounds,
+    )
+
+
 class Config(BaseModel):
     """One training run, as far as every model understands it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    own: ClassVar[Member] = "network"  # the member that is the model itself
 
-    model: Model
-    preset: Preset = "small"
-    seed: int = Field(default=0, ge=0)
-    members: Annotated[tuple[Member, ...], *LISTED] = (
-        "raw",
-        "pca",
-        "leave_one_out",
-        "nearest",
-        "network",
+    model: Model = Field(description="kind of model")
+    preset: Preset = Field(default="small", description="what its knobs were taken from")
+    seed: int = Field(default=0, ge=0, description="of weights, noise and order")
+    members: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "leave_one_out", "nearest", "network"),
+        description="kinds of error that are exported",
     )
-    deciding: Annotated[tuple[Member, ...], *LISTED] = ("raw", "pca", "leave_one_out")
-    ranking: Annotated[tuple[Member, ...], *LISTED] = ("raw", "pca", "nearest", "network")
+    deciding: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "leave_one_out"), description="members that make the score"
+    )
+    ranking: Annotated[tuple[Member, ...], *LISTED] = Field(
+        default=("raw", "pca", "nearest", "network"), description="members that make the severity"
+    )
     window_length: int = Field(default=8, ge=5, description="points; at least the 5 of the lags")
     pca_components: PositiveInt | None = Field(default=None, description="None: dimensions / 8")
     clusters: PositiveInt = Field(default=20, description="short windows the member nearest knows")
@@ -66,8 +81,16 @@ class Config(BaseModel):
     epochs: int = Field(default=0, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=25, description="updates per epoch")
 
+    # the rows that a series is read from, before it is split
+    train_start: int = later(0, ge=0, description="first row of the training half")
+    max_train_size: PositiveInt | None = later(None, description="rows of it; None: all")
+    test_start: int = later(0, ge=0, description="first row of the test half")
+    max_test_size: PositiveInt | None = later(None, description="rows of it; None: all")
+
     # the split of every series, in time order: fit | validation | calibration
-    calibration_share: float = Field(default=0.3, gt=0, lt=1)
+    calibration_share: float = Field(
+        default=0.3, gt=0, lt=1, description="of the rows, the last ones"
+    )
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="of what comes before")
 
     def components(self, dimensions: int) -> int:
@@ -79,8 +102,21 @@ class Config(BaseModel):
 class NetworkConfig(Config):
     """What every network understands: the optimiser, and when to stop it."""
 
-    hidden: PositiveInt
-    learning_rate: float = Field(gt=0)
-    l2: float = Field(ge=0)
-    gradient_norm: float = Field(default=10.0, gt=0)
-    patience: PositiveInt = Field(default=10, description="epochs without a better validation loss")
+    hidden: PositiveInt = Field(description="units of a layer")
+    learning_rate: float = Field(gt=0, description="of the first update")
+    l2: float = Field(ge=0, description="weight decay")
+    optimiser: Literal["adamw", "adam"] = later(
+        "adamw", description="adam adds the weight decay to the gradient instead"
+    )
+    gradient_norm: float = Field(default=10.0, ge=0, description="the largest; 0: no limit")
+    anneal_factor: float | None = later(
+        None, gt=0, le=1, description="of the learning rate, in steps; None: a cosine to 2 %"
+    )
+    anneal_epochs: PositiveInt = later(40, description="between two steps of anneal_factor")
+    patience: int = Field(default=10, ge=0, description="epochs without a better loss; 0: no limit")
+    min_change: float = later(
+        0.0, ge=0, description="of the validation loss; by less it is not better for patience"
+    )
+    validate_steps: int = later(
+        0, ge=0, description="updates between validations besides those of every epoch; 0: none"
+    )

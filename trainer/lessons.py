@@ -9,9 +9,11 @@ from trainer.config import BlindSpotConfig, GruVaeConfig, SlmrConfig
 from trainer.fitted import Fitted
 from trainer.linear import clip
 from trainer.models.blind_spot import BlindSpot, BlindSpotLesson, Windows
-from trainer.models.gru_vae import GruVae, GruVaeLesson
+from trainer.models.gru_vae import GruVae
+from trainer.models.gru_vae_lesson import GruVaeLesson, WindowsLesson
 from trainer.models.slmr import Slmr
 from trainer.models.slmr_lesson import SlmrLesson, SlmrWindows
+from trainer.shuffled import Shuffled
 from trainer.training import Lesson
 from trainer.windows import Lanes, Rows, in_batches, stretches
 
@@ -25,13 +27,27 @@ def lesson_of(fitted: Fitted) -> Lesson | None:
             seen, held_out = (Windows(*part) for part in _with_residuals(fitted))
             return BlindSpotLesson(blind_spot, seen, held_out, config=config)
         case GruVae() as gru_vae, GruVaeConfig() as config:
-            x, unseen = _pieces(fitted, fitted.residual)
-            runs = in_batches(unseen, steps=VALIDATION_STEPS)
-            return GruVaeLesson(gru_vae, Lanes(x, config), runs, config=config)
+            return _of_gru_vae(fitted, gru_vae, config)
         case Slmr() as slmr, SlmrConfig(window_length=length) as config:
             fit, rest = (SlmrWindows(*part, length=length) for part in _with_residuals(fitted))
             return SlmrLesson(slmr, fit, rest, config=config)
     return None
+
+
+def _of_gru_vae(fitted: Fitted, network: GruVae, config: GruVaeConfig) -> Lesson:
+    x, unseen = _pieces(fitted, fitted.residual)
+    if config.lesson == "lanes":
+        runs = in_batches(unseen, steps=VALIDATION_STEPS)
+        return GruVaeLesson(network, Lanes(x, config), runs, config=config)
+    windows = Shuffled(
+        x,
+        length=config.window_length,
+        stride=config.stride,
+        batch=config.batch,
+        seed=config.seed,
+    )
+    runs = in_batches(unseen, steps=config.window_length)
+    return WindowsLesson(network, windows, runs, config=config)
 
 
 def _with_residuals(fitted: Fitted) -> Iterator[tuple[list[Rows], list[Rows]]]:

@@ -89,14 +89,14 @@ def lagged(rows: FloatArray) -> FloatArray:
     return np.hstack([padded[LAGS - lag : len(padded) - lag] for lag in range(LAGS + 1)])
 
 
-def window_ends(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Rows of stacked stretches that have all their `LAGS` predecessors in their own stretch."""
+def window_ends(lengths: Sequence[int], *, lags: int = LAGS) -> npt.NDArray[np.int64]:
+    """Rows of stacked stretches that have all their `lags` predecessors in their own stretch."""
     stops = np.cumsum(lengths)
     whole = zip(stops - lengths, stops, strict=True)
-    ends = np.concatenate([np.arange(start + LAGS, stop) for start, stop in whole])
+    ends = np.concatenate([np.arange(start + lags, stop) for start, stop in whole])
     if not len(ends):
         raise TrainingFailed(
-            f"expected {LAGS + 1} rows without a break, got at most {max(lengths)} in a row"
+            f"expected {lags + 1} rows without a break, got at most {max(lengths)} in a row"
         )
     return ends
 

@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from service.scoring.detector import single_threaded
 from service.scoring.series import FloatArray
+from trainer.config import GruVaeConfig
 from trainer.fitted import Fitted
 from trainer.graphs import state_shapes
 from trainer.reference import is_clear, reference
@@ -76,10 +77,10 @@ def measure_parity(fitted: Fitted, folder: Path) -> dict[str, float]:
     rows, entity = _windows(fitted)
     span = fitted.linear.scaling.span[entity]
     known = reference(fitted, rows.astype(np.float64), entity)
-    expected = [known.error, known.expected, known.scale]
-    window = _in_scaled_units(graphs.window(rows, entity), span)
+    expected = _as_distances(fitted, [known.error, known.expected, known.scale])
+    window = _as_distances(fitted, _in_scaled_units(graphs.window(rows, entity), span))
     answer, state = graphs.replay(rows, entity)
-    step = _in_scaled_units(answer, span)
+    step = _as_distances(fitted, _in_scaled_units(answer, span))
     return {
         "torch_window": _difference(expected, window),
         "torch_step": _difference(expected, step),
@@ -125,6 +126,16 @@ def _windows(fitted: Fitted) -> tuple[Array, IndexArray]:
 def _in_scaled_units(answer: list[Array], span: FloatArray) -> list[FloatArray]:
     error, expected, scale = (part.astype(np.float64) for part in answer)
     return [error, expected / span, scale / span]
+
+
+def _as_distances(fitted: Fitted, answer: list[FloatArray]) -> list[FloatArray]:
+    """A deviance as the distance it was made of, whose digits do not depend on the scale."""
+    config = fitted.config
+    if not isinstance(config, GruVaeConfig) or config.error == "distance":
+        return answer
+    error, expected, scale = answer
+    own = np.array([member == config.own for member in config.members])[:, None]
+    return [np.where(own, np.sqrt(2 * error) * scale[:, None], error), expected, scale]
 
 
 def _difference(one: list[FloatArray], other: list[FloatArray]) -> float:

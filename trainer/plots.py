@@ -40,9 +40,11 @@ class Close:
 
 
 def plot_loss(path: Path, epochs: Sequence[dict[str, float]], *, best_epoch: int) -> None:
-    """Training and validation loss of every epoch, and the epoch whose weights were kept."""
+    """Training and validation loss at every validation, and the epoch whose weights were kept."""
     figure, axes = figure_of(8.0, 3.4)
-    at = [epoch["epoch"] for epoch in epochs]
+    last = epochs[-1]
+    steps = last.get("step", last["epoch"]) / last["epoch"]  # of an epoch
+    at = [epoch.get("step", epoch["epoch"]) / steps for epoch in epochs]
     axes.plot(at, [epoch["loss"] for epoch in epochs], color=TRUE, label="training")
     validation = [epoch["validation_loss"] for epoch in epochs]
     axes.plot(at, validation, color=MODEL, label="validation (held out)")

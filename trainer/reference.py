@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from service.scoring.series import FloatArray
-from trainer.config import Member
+from trainer.config import GruVaeConfig, Member
 from trainer.fitted import Fitted
 from trainer.linear import LAGS, clip
 from trainer.models.blind_spot import MAX_DIVISOR, BlindSpot
@@ -39,13 +39,15 @@ def reference(fitted: Fitted, rows: FloatArray, entity: npt.NDArray[np.int64]) -
     for one in heads:
         apart = np.abs(last - skip - fitted.residual_scale * one.mean)
         misfit += one.share * apart / one.divisor
+    if isinstance(fitted.config, GruVaeConfig) and fitted.config.error == "deviance":
+        misfit = 0.5 * np.square(misfit / (fitted.residual_scale * heads[0].scale))
 
     alone = np.stack([linear.leave_one_out.predict(window)[-1] for window in clipped])
     errors: dict[Member, FloatArray] = {
         "raw": np.abs(rows[:, -1] / span),
         "pca": np.abs(last - linear.pca.reconstruct(clip(last))),
         "leave_one_out": np.abs(last - alone),
-        "network": misfit,
+        fitted.config.own: misfit,  # in place of the one above, if there is one
     }
     if nearest is not None:
         errors["nearest"] = nearest.error(_recent(clipped), last)

@@ -41,9 +41,16 @@ class Material:
 
 
 def write_history(folder: Path, history: Sequence[Progress], *, best_epoch: int) -> None:
-    """Keep the losses of a training beside its bundle."""
+    """Keep what every validation of a training found beside its bundle."""
     epochs = [
-        {"epoch": p.epoch, "loss": p.loss, "validation_loss": p.validation_loss} for p in history
+        {
+            "epoch": p.epoch,
+            "step": p.step,
+            "loss": p.loss,
+            "validation_loss": p.validation_loss,
+            "learning_rate": p.learning_rate,
+        }
+        for p in history
     ]
     text = json.dumps({"best_epoch": best_epoch, "epochs": epochs}, indent=1)
     (folder / HISTORY).write_text(text + "\n")

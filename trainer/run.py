@@ -5,35 +5,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 from service.errors import SettingInvalid, TrainingFailed
 from service.scoring.bundle import Bundle, load_bundle, write_manifest
 from service.scoring.fold import Fold
 from service.scoring.offline import Scored, score_series
 from service.scoring.series import Series
+from trainer.attended import NO_COMFORTS, Comforts, Stages, train
 from trainer.budget import last_rows
 from trainer.build import build_bundle
 from trainer.config import CONFIGS, Config, NetworkConfig, restored
 from trainer.datasets import Halves, expect_dimensions
 from trainer.evaluate import evaluate
-from trainer.fit import Fitted, fit, points_needed
+from trainer.fit import points_needed
 from trainer.report import Material, write_history, write_report
-from trainer.training import Progress
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
-
-
-class Tell(Protocol):
-    """Hears how far a stage is."""
-
-    def __call__(self, completed: float, detail: str = "") -> None: ...
-
-
-class Stages(Protocol):
-    """Hears that a stage begins; `total` is None where its length is unknown."""
-
-    def __call__(self, title: str, *, total: float | None) -> Tell: ...
 
 
 @dataclass(frozen=True)
@@ -81,10 +68,11 @@ def _expect_network(config: Config) -> None:
         raise SettingInvalid(f"{config.model} has no network, so there is no untrained one")
 
 
-def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
-    """Fit, export and calibrate."""
-    config = order.config
-    fitted = _trained(series, config, stages) if config.epochs else fit(series, config)
+def make(
+    order: Order, series: Sequence[Series], stages: Stages, *, comforts: Comforts = NO_COMFORTS
+) -> Bundle:
+    """Fit, export and calibrate; `comforts` change nothing of the bundle."""
+    fitted = train(series, order.config, stages, comforts=comforts)
     bundle = build_bundle(
         fitted,
         order.output,
@@ -94,22 +82,6 @@ def make(order: Order, series: Sequence[Series], stages: Stages) -> Bundle:
     )
     write_history(bundle.folder, fitted.history, best_epoch=fitted.best_epoch)
     return bundle
-
-
-def _trained(series: Sequence[Series], config: Config, stages: Stages) -> Fitted:
-    total = config.epochs * config.epoch_steps
-    tell, held_out = stages("training", total=total), ""
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal held_out
-        if progress.validation_loss is not None:
-            held_out = f", held out {progress.validation_loss:.3f}"
-        epoch = f"{progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
-        tell(progress.step, epoch + held_out)
-
-    fitted = fit(series, config, on_progress=on_progress)
-    tell(total, f"{len(fitted.history)} epochs, kept the weights of {fitted.best_epoch}")
-    return fitted
 
 
 def _counted(stages: Stages, title: str, *, total: int | None = None) -> Callable[[int], None]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.scoring.bundle import View
-from trainer.config import Config
+from trainer.config import Config, GruVaeConfig
 
 DECIDING_SHARE, RANKING_SHARE = 1 / 8, 1 / 4  # half-lives in training lengths
 MIN_TRAIN_POINTS = 16_000  # shorter training gives no reason to forget sooner
@@ -19,6 +19,8 @@ DECIDING: dict[str, dict[str, object]] = {
     "nearest": {"power": "square", "aggregation": "sum", "floor": 1e-3},
     "network": {**_LARGEST, "floor": 2e-3, "weight": 1.35},
 }
+# half a squared deviation is summed as it is: the log-likelihood of independent dimensions
+DEVIANCE = {"power": "abs", "aggregation": "sum", "floor": 5e-2}
 RANKING: dict[str, dict[str, object]] = {
     **DECIDING,
     "pca": {"power": "square", "aggregation": "sum_sqrt", "floor": 1e-3},
@@ -37,6 +39,8 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
     views = []
     for member in config.members:
         decides, ranks = DECIDING[member], RANKING[member]
+        if member == "network" and _is_deviance(config):
+            decides = ranks = DEVIANCE
         if member in deciding and member in ranking and decides == ranks:
             forms = [("both", decides)]
         else:
@@ -48,6 +52,10 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
             known = {"member": member, "role": role, "half_life_points": half_life, "top": top}
             views.append(View.model_validate({**known, **form}))
     return views
+
+
+def _is_deviance(config: Config) -> bool:
+    return isinstance(config, GruVaeConfig) and config.error == "deviance"
 
 
 def _known(chosen: Sequence[str], members: Sequence[str]) -> set[str]:

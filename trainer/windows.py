@@ -20,6 +20,7 @@ import torch
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.config import Config, GruVaeConfig
+from trainer.memory import Memory, random_state, set_random
 
 BREAK_PERIODS = 10  # a silence longer than this many usual steps ends a stretch
 MIN_ROWS = 16  # of every part, below which nothing can be said
@@ -115,6 +116,19 @@ class Lanes:
         chunk, is_fresh = self._rows[index], self._is_fresh
         self._advance()
         return torch.from_numpy(chunk), torch.from_numpy(is_fresh)
+
+    def memory(self) -> Memory:
+        """Where every lane is, and where chance stands."""
+        return {
+            "at": self._at.copy(),
+            "is_fresh": self._is_fresh.copy(),
+            "random": random_state(self._random),
+        }
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there."""
+        self._at, self._is_fresh = memory["at"], memory["is_fresh"]
+        set_random(self._random, memory["random"])
 
     def _advance(self) -> None:
         piece = np.searchsorted(self._stops, self._at, side="right")

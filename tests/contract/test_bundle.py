@@ -25,10 +25,12 @@ from service.scoring.fold import Fold, Points
 from tests.builders import tiny_bundle
 from tests.trainer import small
 from trainer.build import build_bundle
+from trainer.config import preset
 from trainer.fit import fit
 
 ROOT = Path("exported_models")
 SHIPPED = sorted(path.parent for path in ROOT.glob("*/*/bundle.json"))
+MADE = ["tiny", "exported", "exported_pca", pytest.param("exported_lstm", marks=pytest.mark.slow)]
 TITLES = [folder.relative_to(ROOT).as_posix() for folder in SHIPPED]
 MAX_SHIPPED_BYTES = 2_000_000
 FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropout")
@@ -45,12 +47,32 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
 
 
-@pytest.fixture(scope="session", params=["tiny", "exported", *TITLES])
+@pytest.fixture(scope="session")
+def exported_pca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model whose state is its last rows, and whose only member is itself."""
+    fitted = fit([small.series("alpha"), small.series("beta", level=3.0)], small.tiny("pca"))
+    folder = tmp_path_factory.mktemp("exported")
+    return build_bundle(fitted, folder, name="pca", period_seconds=60).folder
+
+
+@pytest.fixture(scope="session")
+def exported_lstm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's recipe of the GRU-VAE, with the other cell."""
+    sizes = {"hidden": 8, "dense": 8, "latent": 2, "flows": 2, "window_length": 16}
+    knobs = {**sizes, "cell": "lstm", "epochs": 1, "epoch_steps": 5, "threads": 1}
+    config = preset("omnianomaly", model="gru_vae", **knobs)
+    folder = tmp_path_factory.mktemp("exported")
+    return build_bundle(
+        fit([small.series("alpha")], config), folder, name="lstm", period_seconds=60
+    ).folder
+
+
+@pytest.fixture(scope="session", params=[*MADE, *TITLES])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     if request.param == "tiny":
         return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
-    if request.param == "exported":
-        return load_bundle(request.getfixturevalue("exported"))
+    if request.param.startswith("exported"):
+        return load_bundle(request.getfixturevalue(request.param))
     return load_bundle(ROOT / request.param)
 
 

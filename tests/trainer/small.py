@@ -21,6 +21,7 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "linear": {"clusters": 4},
+    "pca": {"window_length": 3},
     "slmr": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
 }
 

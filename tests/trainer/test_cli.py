@@ -205,6 +205,49 @@ def test_an_option_of_another_model_is_refused_before_training(
     assert model in ran.err
 
 
+def test_an_unknown_key_of_a_file_is_named_before_training(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('model = "gru_vae"\nlatnet = 3\n')
+    ran = run(
+        *("fit", "--data", npz(tmp_path), "--output", tmp_path / "out", "--name", "m"),
+        *("--period-seconds", "60", "--config", file),
+    )
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert f"{file}, line 2: gru_vae has no knob 'latnet'; near it: latent" in ran.err
+
+
+def test_options_are_printed_for_people_and_for_programs(run: Run) -> None:
+    ran = run("options", "--model", "pca")
+    assert ran.code == 0
+    assert "window_length" in ran.out
+    told = {one["name"]: one for one in json.loads(run("options", "--model", "pca", "--json").out)}
+    assert told["window_length"] == {
+        "name": "window_length",
+        "default": "5",
+        "allowed": "whole number, >= 1, <= 10",
+        "meaning": "points that are flattened",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_three_ways_in_give_one_bundle(run: Run, tmp_path: Path) -> None:
+    file, data = tmp_path / "own.toml", npz(tmp_path, is_labelled=False)
+    file.write_text('model = "pca"\nwindow_length = 3\nseed = 2\nmembers = ["raw", "pca"]\n')
+
+    def version(*arguments: object) -> str:
+        made = ("--data", data, "--output", tmp_path / "out", "--name", "one", "--no-report")
+        ran = run("fit", *made, "--period-seconds", "60", "--json", *arguments)
+        assert ran.code == 0, ran.err
+        return str(json.loads(ran.out)["bundles"][0]["version"])
+
+    flags = ("--set", "window_length=3", "--seed", "2", "--set", "members=raw,pca")
+    first = version("--model", "pca", *flags)
+    assert version("--config", file) == first
+    assert version("--like", tmp_path / "out" / "one") == first
+    assert version("--config", file, "--seed", "3") != first
+
+
 def test_training_is_refused_where_a_model_has_nothing_to_train(run: Run, tmp_path: Path) -> None:
     arguments = ("--data", npz(tmp_path), "--output", tmp_path, "--name", "m", *FIT)
     ran = run("fit", *arguments, "--model", "linear")

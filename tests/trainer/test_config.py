@@ -9,7 +9,9 @@ KNOWN: list[tuple[Model, Preset]] = [
     ("gru_vae", "small"),
     ("gru_vae", "base"),
     ("gru_vae", "paper"),
+    ("gru_vae", "omnianomaly"),
     ("linear", "small"),
+    ("pca", "small"),
     ("slmr", "small"),
     ("slmr", "base"),
 ]
@@ -53,3 +55,23 @@ def test_knob_of_another_model_is_refused() -> None:
 def test_preset_a_model_does_not_have_is_refused_with_those_it_has() -> None:
     with pytest.raises(SettingInvalid, match=r"of blind_spot \(small, base\), got 'paper'"):
         preset("paper")
+
+
+def test_a_younger_knob_is_told_only_where_it_is_not_the_default() -> None:
+    """Else every bundle of before would get another version."""
+    assert "cell" not in preset("small", model="gru_vae").model_dump()
+    assert preset("small", model="gru_vae", cell="lstm").model_dump()["cell"] == "lstm"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"is_standardised": False}, "needs is_linear_skip = false"),
+        ({"is_int8": True, "cell": "lstm"}, "needs cell = gru"),
+    ],
+)
+def test_knobs_that_contradict_each_other_are_refused(
+    changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SettingInvalid, match=told):
+        preset("small", model="gru_vae", **changes)

@@ -71,6 +71,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, str]:
             loss=1 / epoch,
             validation_loss=2 / epoch,
             seconds_left=0.0,
+            learning_rate=1e-3,
         )
         for epoch in (1, 2, 3)
     ]

@@ -19,7 +19,7 @@ def has_form(view: View, form: Mapping[str, object]) -> bool:
     return all(getattr(view, name) == value for name, value in form.items())
 
 
-@pytest.mark.parametrize("model", ["blind_spot", "gru_vae", "linear", "slmr"])
+@pytest.mark.parametrize("model", ["blind_spot", "gru_vae", "linear", "pca", "slmr"])
 def test_the_default_views_do_what_the_configuration_says(model: str) -> None:
     config = preset("small", model=model)  # type: ignore[arg-type]
     views = views_of(config)

@@ -9,7 +9,7 @@ gives: a network may add what explains it, which no score needs.
 from torch import nn
 
 from trainer.fitted import Fitted
-from trainer.graphs import feed_forward, recurrent, windowed
+from trainer.graphs import feed_forward, recurrent, windowed, windowed_pca
 from trainer.linear import LAGS
 from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
@@ -23,6 +23,8 @@ def step_graph(fitted: Fitted) -> nn.Module:
         return recurrent.StepGraph(fitted, fitted.network)
     if isinstance(fitted.network, Slmr):
         return windowed.StepGraph(fitted, fitted.network)
+    if fitted.window_pca is not None:
+        return windowed_pca.StepGraph(fitted, fitted.window_pca)
     return feed_forward.StepGraph(fitted, fitted.network)
 
 
@@ -32,6 +34,8 @@ def window_graph(fitted: Fitted) -> nn.Module:
         return recurrent.WindowGraph(fitted, fitted.network)
     if isinstance(fitted.network, Slmr):
         return windowed.WindowGraph(fitted, fitted.network)
+    if fitted.window_pca is not None:
+        return windowed_pca.WindowGraph(fitted, fitted.window_pca)
     return feed_forward.WindowGraph(fitted, fitted.network)
 
 
@@ -39,6 +43,8 @@ def state_shapes(fitted: Fitted) -> dict[str, tuple[int, ...]]:
     """The tensors that a step graph carries, in the order of its inputs, without the batch axis."""
     if isinstance(fitted.network, Slmr):
         return {"lags": (fitted.network.lookback, len(fitted.dimensions))}
+    if fitted.window_pca is not None:
+        return windowed_pca.state_shapes(fitted.window_pca)
     lags: dict[str, tuple[int, ...]] = {"lags": (LAGS, len(fitted.dimensions))}
     if isinstance(fitted.network, GruVae):
         return {**lags, **recurrent.state_shapes(fitted.network)}

@@ -6,18 +6,18 @@ batch in ONNX Runtime.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from trainer.fitted import Fitted
 from trainer.frame import Answer, Frame, Prediction
+from trainer.graphs.operators import cell_of, hidden_of, softplus
 from trainer.linear import INPUT_LIMIT, LAGS
 from trainer.models.gru_vae import (
     GruVae,
-    PlanarFlows,
     baked_recurrence,
     bounded_scale,
     folded,
 )
+from trainer.models.latents import PlanarFlows
 
 Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # the same, four next states
 
@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
     def __init__(self, fitted: Fitted, network: GruVae) -> None:
         super().__init__()
-        self.frame, self.is_linear_skip = Frame(fitted), network.is_linear_skip
+        self.frame, self.config = Frame(fitted), network.config
 
     def input(self, clipped: Tensor) -> Tensor:
         """What leaves the skip over, for any leading axes."""
@@ -39,11 +39,22 @@ class Residual(nn.Module):
         mean, raw_scale = head.chunk(2, dim=1)  # (B, D) each
         unit = self.frame.residual_scale
         expected = self._skip(self.frame.clipped(scaled)) + unit * mean
-        return Prediction(expected, bounded_scale(raw_scale) * unit, (scaled - expected).abs())
+        scale = self._scale(raw_scale) * unit
+        if self.config.error == "distance":
+            return Prediction(expected, scale, (scaled - expected).abs())
+        deviation = (scaled - expected) / scale
+        return Prediction(expected, scale, 0.5 * deviation * deviation)
+
+    def _scale(self, raw: Tensor) -> Tensor:
+        if self.config.scale_form == "softplus":
+            return softplus(raw) + self.config.std_epsilon
+        return bounded_scale(raw)
 
     def _skip(self, clipped: Tensor) -> Tensor:
-        if self.is_linear_skip:
+        if self.config.is_linear_skip:
             return self.frame.pca(clipped)
+        if not self.config.is_standardised:
+            return torch.zeros_like(clipped)
         return self.frame.pca_mean + torch.zeros_like(clipped)
 
 
@@ -67,42 +78,27 @@ class BakedFlows(nn.Module):
         return z
 
 
-class Cell(nn.Module):
-    """One step of an `nn.GRU`, spelled out: faster than the GRU operator at length 1."""
-
-    w_x: Tensor
-    w_h: Tensor
-    b_x: Tensor
-    b_h: Tensor
-
-    def __init__(self, gru: nn.GRU) -> None:
-        super().__init__()
-        names = ("w_x", "w_h", "b_x", "b_h")  # (3 H, inputs), (3 H, H), (3 H,), (3 H,)
-        for name, part in zip(names, gru.all_weights[0], strict=True):
-            self.register_buffer(name, part.detach().clone())
-
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """x (B, inputs), h (B, H) -> the next h (B, H)."""
-        x_r, x_u, x_n = functional.linear(x, self.w_x, self.b_x).chunk(3, dim=1)
-        h_r, h_u, h_n = functional.linear(h, self.w_h, self.b_h).chunk(3, dim=1)
-        reset, update = torch.sigmoid(x_r + h_r), torch.sigmoid(x_u + h_u)
-        candidate = torch.tanh(x_n + reset * h_n)
-        return candidate + update * (h - candidate)
+def baked_flow(network: GruVae) -> nn.Module:
+    """The flow of the posterior mean."""
+    return nn.Identity() if network.flows is None else BakedFlows(network.flows)
 
 
 class StepGraph(nn.Module):
     """One row per entity and the state carried so far -> the answer and the next state."""
 
-    recurrence: Tensor
+    recurrence: Tensor | None
 
     def __init__(self, fitted: Fitted, network: GruVae) -> None:
         super().__init__()
         self.residual = Residual(fitted, network)
         self.frame = self.residual.frame
-        self.encoder, self.decoder = Cell(network.encoder), Cell(network.decoder)
+        self.hidden = network.config.hidden
+        self.encoder, self.decoder = cell_of(network.encoder), cell_of(network.decoder)
         self.drive, self.head = _drive(network), _head(network)
-        self.register_buffer("recurrence", network.mean_recurrence().detach().clone())  # (Z, Z)
-        self.flows = BakedFlows(network.flows)
+        recurrence = network.mean_recurrence()
+        kept = None if recurrence is None else recurrence.detach().clone()
+        self.register_buffer("recurrence", kept)  # (Z, Z)
+        self.flows = baked_flow(network)
 
     def forward(
         self,
@@ -117,10 +113,11 @@ class StepGraph(nn.Module):
         scaled = self.frame.scaled(values, entity_index)
         clipped = self.frame.clipped(scaled)
         rows = torch.cat([self.frame.standardised(clipped)[:, None], lags], dim=1)
-        encoder = self.encoder(self.residual.input(clipped), encoder)  # (B, H)
-        latent = self.drive(encoder) + latent @ self.recurrence.T  # (B, Z)
-        decoder = self.decoder(self.flows(latent), decoder)  # (B, H)
-        prediction = self.residual.prediction(scaled, self.head(decoder))
+        encoder = self.encoder(self.residual.input(clipped), encoder)  # (B, carried)
+        drive = self.drive(hidden_of(encoder, self.hidden))  # (B, Z)
+        latent = drive if self.recurrence is None else drive + latent @ self.recurrence.T
+        decoder = self.decoder(self.flows(latent), decoder)  # (B, carried)
+        prediction = self.residual.prediction(scaled, self.head(hidden_of(decoder, self.hidden)))
         answer = self.frame.answer(scaled, entity_index, rows=rows, prediction=prediction)
         return (*answer, rows[:, :LAGS], encoder, latent, decoder)
 
@@ -128,7 +125,7 @@ class StepGraph(nn.Module):
 class WindowGraph(nn.Module):
     """A window from the zero state -> the answer for its last row."""
 
-    baked: Tensor
+    baked: Tensor | None
 
     def __init__(self, fitted: Fitted, network: GruVae) -> None:
         super().__init__()
@@ -136,11 +133,12 @@ class WindowGraph(nn.Module):
         self.frame = self.residual.frame
         self.encoder, self.decoder = network.encoder, network.decoder
         self.drive, self.head = _drive(network), _head(network)
-        baked = baked_recurrence(
-            network.mean_recurrence().detach().double(), fitted.config.window_length
-        )
-        self.register_buffer("baked", baked.float())  # (T Z, T Z)
-        self.flows = BakedFlows(network.flows)
+        recurrence, baked = network.mean_recurrence(), None
+        if recurrence is not None:
+            steps = fitted.config.window_length
+            baked = baked_recurrence(recurrence.detach().double(), steps).float()
+        self.register_buffer("baked", baked)  # (T Z, T Z)
+        self.flows = baked_flow(network)
 
     def forward(self, window: Tensor, entity_index: Tensor) -> Answer:
         """window (B, T, D)."""
@@ -148,8 +146,9 @@ class WindowGraph(nn.Module):
         clipped = self.frame.clipped(scaled)
         rows = self.frame.standardised(clipped[:, -1 - LAGS :]).flip(1)  # newest first
         e, _ = self.encoder(self.residual.input(clipped))  # (B, T, H)
-        drive = self.drive(e)  # (B, T, Z)
-        z0 = (drive.flatten(1) @ self.baked.T).unflatten(1, drive.shape[1:])
+        z0 = self.drive(e)  # (B, T, Z)
+        if self.baked is not None:
+            z0 = (z0.flatten(1) @ self.baked.T).unflatten(1, z0.shape[1:])
         d, _ = self.decoder(self.flows(z0))  # (B, T, H)
         prediction = self.residual.prediction(scaled[:, -1], self.head(d[:, -1]))
         return self.frame.answer(scaled[:, -1], entity_index, rows=rows, prediction=prediction)
@@ -157,7 +156,8 @@ class WindowGraph(nn.Module):
 
 def state_shapes(network: GruVae) -> dict[str, tuple[int, ...]]:
     """What is carried besides the lags."""
-    return {"encoder": (network.hidden,), "latent": (network.latent,), "decoder": (network.hidden,)}
+    carried = (network.carried,)
+    return {"encoder": carried, "latent": (network.latent,), "decoder": carried}
 
 
 def _drive(network: GruVae) -> nn.Module:

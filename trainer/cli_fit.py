@@ -1,0 +1,146 @@
+"""`gaugewatch-trainer fit`, and the options that several commands have."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.errors import SettingInvalid
+from service.scoring.bundle import load_bundle
+from trainer.attended import Comforts
+from trainer.config import Config, MaskMode, Model, Preset
+from trainer.console import ignore, live, note, print_json, show, summary, warn
+from trainer.datasets import Halves, Reader, to_train_on
+from trainer.labels import read_faults, without_faults
+from trainer.ranges import ranged
+from trainer.recipe import Source, configured, of_bundle, of_file, of_pairs, together
+from trainer.run import Order, check, examine, make, publish, trainable
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a folder of them.")]
+Columns = Annotated[
+    list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
+]
+TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV, Parquet.")]
+BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
+Train = Annotated[
+    Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
+]
+Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
+Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
+Like = Annotated[Path | None, typer.Option(help="Folder of a bundle whose configuration is taken.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file: knob = value, model and preset too.")
+]
+Knobs = Annotated[
+    list[str] | None, typer.Option("--set", help="Any knob: key=value; repeat. See `options`.")
+]
+
+
+def fit_command(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder that bundles are written into.")],
+    name: Annotated[str, typer.Option(help="Name of the bundle.")],
+    period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
+    model: Annotated[Model | None, typer.Option(help="Kind of model.")] = None,
+    preset_name: Annotated[Preset | None, typer.Option("--preset")] = None,
+    config_file: ConfigFile = None,
+    like: Like = None,
+    knobs: Knobs = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    epochs: Annotated[int | None, typer.Option(min=0, help="0: the untrained network.")] = None,
+    per_entity: Annotated[bool, typer.Option(help="One bundle per entity, not one for all.")] = (
+        False
+    ),
+    test_data: Annotated[
+        Path | None, typer.Option(help="Test half, where --data does not hold it (CSV).")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Incidents; those labelled true are not learned from.")
+    ] = None,
+    columns: Columns = None,
+    timestamp_column: TimestampColumn = None,
+    linear_skip: Annotated[
+        bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
+    ] = None,
+    quantise: Quantise = None,
+    mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
+    dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
+    untrained: Untrained = False,
+    report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Epochs between two checkpoints.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = (
+        False
+    ),
+    visualise_every: Annotated[
+        int | None, typer.Option(min=1, help="Epochs between two pictures of the training.")
+    ] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder of TensorBoard's files.")] = None,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="A line per epoch; twice: update.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
+    is_json: Json = False,
+) -> None:
+    """Fit a model, export, calibrate and measure it."""
+    named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
+    named |= {"epochs": epochs, "dilations": dilations, "mask_mode": mask_mode}
+    named |= {"is_linear_skip": linear_skip, "is_int8": quantise}
+    config = _configuration(together(named, of_pairs(knobs or [])), config_file, like)
+    usual = Comforts(
+        checkpoint_every=checkpoint_every,
+        is_resumed=resume,
+        visualise_every=visualise_every,
+        tensorboard=tensorboard,
+        verbosity=0 if quiet else verbose,
+    )
+    reader = Reader(period_seconds, _names(columns), timestamp_column)
+    halves = ranged(to_train_on(reader, data, test=test_data), config)
+    if labels is not None:
+        faults, tell = read_faults(labels), ignore if quiet else note
+        halves = without_faults(halves, faults, period_seconds=period_seconds, tell=tell)
+    halves = trainable(halves, config, warn=warn)
+    parts = _parts(halves, name) if per_entity else {name: halves}
+    orders = {name: Order(config, name, output, period_seconds) for name in parts}
+    for part, own in parts.items():
+        check(orders[part], own, has_untrained=untrained)
+    results = []
+    for number, (part, own) in enumerate(parts.items(), start=1):
+        prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
+        with live(prefix, is_quiet=quiet) as screen:
+            started, stages = time.monotonic(), screen.stage
+            comforts = replace(usual, folder=output / part, say=screen.say)
+            bundle = make(orders[part], own.train, stages, comforts=comforts)
+            material = examine(bundle, own, stages, has_untrained=untrained)
+            bundle = publish(material, has_report=report)
+        results.append((bundle, time.monotonic() - started))
+        if not (is_json or quiet):
+            show(bundle, bundle.manifest.metrics)
+    if is_json:
+        print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
+
+
+def _configuration(flags: Source, file: Path | None, like: Path | None) -> Config:
+    return configured(
+        flags,
+        file=None if file is None else of_file(file),
+        like=None if like is None else of_bundle(load_bundle(like)),
+    )
+
+
+def _names(columns: list[str] | None) -> list[str] | None:
+    if not columns:
+        return None
+    return [name.strip() for given in columns for name in given.split(",") if name.strip()]
+
+
+def _parts(halves: Halves, name: str) -> dict[str, Halves]:
+    """Bundle name -> its only entity."""
+    parts = {f"{name}-{one.entity}".lower(): halves.of(one.entity) for one in halves.train}
+    if len(parts) < len(halves.train):
+        raise SettingInvalid("entities whose names differ only in case need folders of their own")
+    return parts
