@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBundle
-from service.scoring.bundle import Bundle, load_bundle
-from trainer import cli_benchmark
+from trainer import cli_benchmark, cli_measure
 from trainer.benchmark.rows import BENCH
+from trainer.cli_options import Columns, Data, Json, LayoutName, TimestampColumn, Untrained, tell_of
 from trainer.config import MaskMode, Model, Preset, preset
 from trainer.console import complain, live, note, print_json, show, summary, warn
-from trainer.datasets import Halves, Reader, to_test_on, to_train_on
+from trainer.datasets import Halves, Reader, to_train_on
 from trainer.labels import read_faults, without_faults
 from trainer.run import Order, check, examine, make, publish, trainable
 
@@ -28,21 +28,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a folder of them.")]
-Columns = Annotated[
-    list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
-]
-TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV, Parquet.")]
-BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
-Train = Annotated[
-    Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
-]
 Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
-Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
 
 
 app.command("benchmark")(cli_benchmark.command(BENCH))
+app.command("evaluate")(cli_measure.evaluate_command)
+app.command("report")(cli_measure.report_command)
 
 
 @app.callback()
@@ -71,6 +62,7 @@ def fit_command(
     ] = None,
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
+    layout: LayoutName = None,
     linear_skip: Annotated[
         bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
     ] = None,
@@ -82,7 +74,7 @@ def fit_command(
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
-    reader = Reader(period_seconds, _names(columns), timestamp_column)
+    reader = Reader(period_seconds, _names(columns), timestamp_column, layout, note)
     knobs: dict[str, object] = {"seed": seed, "epochs": epochs, "dilations": dilations}
     knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
     given = {k: v for k, v in knobs.items() if v is not None}
@@ -96,6 +88,7 @@ def fit_command(
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
     for part, own in parts.items():
         check(orders[part], own, has_untrained=untrained)
+    tell_of(data, reader, halves)
     results = []
     for number, (part, own) in enumerate(parts.items(), start=1):
         prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
@@ -109,51 +102,6 @@ def fit_command(
             show(bundle, bundle.manifest.metrics)
     if is_json:
         print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
-
-
-@app.command("evaluate")
-def evaluate_command(
-    bundle: BundleFolder,
-    data: Data,
-    train_data: Train = None,
-    timestamp_column: TimestampColumn = None,
-    untrained: Untrained = False,
-    is_json: Json = False,
-) -> None:
-    """Measure a bundle on labelled data, beside the floors."""
-    found = load_bundle(bundle)
-    halves = _halves_for(found, data, train_data, timestamp_column)
-    if all(one.label is None for one in halves.test):
-        raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
-    with live("") as stages:
-        evaluation = examine(found, halves, stages, has_untrained=untrained).evaluation
-    if is_json:
-        names = [one.entity for one in evaluation.series]
-        entities = dict(zip(names, evaluation.entities, strict=True))
-        print_json({"bundle": found.title, "metrics": evaluation.rows, "entities": entities})
-    else:
-        show(found, evaluation.rows)
-
-
-@app.command("report")
-def report_command(
-    bundle: BundleFolder,
-    data: Data,
-    train_data: Train = None,
-    timestamp_column: TimestampColumn = None,
-    untrained: Untrained = False,
-    is_json: Json = False,
-) -> None:
-    """Write report.md, its plots and the measures of a bundle anew."""
-    found = load_bundle(bundle)
-    halves = _halves_for(found, data, train_data, timestamp_column)
-    with live("") as stages:
-        material = examine(found, halves, stages, has_untrained=untrained)
-        found = publish(material, has_report=True)
-    if is_json:
-        print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
-    else:
-        show(found, found.manifest.metrics)
 
 
 def main() -> None:
@@ -180,14 +128,6 @@ def _parts(halves: Halves, name: str) -> dict[str, Halves]:
     if len(parts) < len(halves.train):
         raise SettingInvalid("entities whose names differ only in case need folders of their own")
     return parts
-
-
-def _halves_for(
-    bundle: Bundle, data: Path, train_data: Path | None, timestamp_column: str | None
-) -> Halves:
-    manifest = bundle.manifest
-    reader = Reader(manifest.period_seconds, manifest.dimensions, timestamp_column)
-    return to_test_on(reader, data, train=train_data)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Data sets: what `--data` may be, and which halves of it there are.
 
-One NPZ or CSV file, or a folder of them: one entity each, named by the file. Or a Parquet file of
-any entities, or a folder that the service recorded them into. An NPZ file brings a training half,
-a test half, or both; the others are the one half they are asked for.
+One NPZ, CSV or JSON file, or a folder of them: one entity each. Or a Parquet file of any entities,
+or a folder that the service recorded them into. Or a data set as it is published, in one of the
+layouts of `trainer.layouts`. An NPZ file and most layouts bring a training half, a test half, or
+both; the others are the one half they are asked for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import numpy as np
 
 from service.errors import BadSeries
 from service.scoring.series import Part, Series, read_file, read_folder
+from service.scoring.series_types import choose
+from trainer.layouts.recognise import LAYOUTS, ONE_HALF, Layout, recognise
+from trainer.layouts.source import Source
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Halves:
         return Halves(train, test)
 
 
+def _ignore(text: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """How files are read."""
@@ -44,11 +52,31 @@ class Reader:
     period_seconds: float
     columns: Sequence[str] | None = None
     timestamp_column: str | None = None
+    layout: Layout | None = None  # None: recognised
+    tell: Callable[[str], None] = _ignore  # hears the quirks of a published layout
 
     def read(self, path: Path, part: Part) -> list[Series]:
         """One half of a file or folder; raises BadSeries where there is none."""
+        layout = self.layout_of(path)
+        if layout == "plain":
+            return self._plain(path, part)
+        if found := self._published(path, part, layout):
+            return found
+        raise BadSeries(f"{path}: expected the {part} half of the layout {layout}, found none")
+
+    def layout_of(self, path: Path) -> Layout:
+        """As it was told, or as it is recognised; raises BadSeries where there is nothing."""
         if not path.exists():
             raise BadSeries(f"{path}: expected a file or a folder, found nothing")
+        return self.layout or recognise(path).layout
+
+    def _published(self, path: Path, part: Part, layout: Layout) -> list[Series]:
+        found = LAYOUTS[layout](Source(path, self.period_seconds, self.tell), part)
+        if self.columns is None:
+            return found
+        return [choose(path, one, self.columns) for one in found]
+
+    def _plain(self, path: Path, part: Part) -> list[Series]:
         read = read_folder if path.is_dir() else read_file
         return read(
             path,
@@ -59,9 +87,13 @@ class Reader:
         )
 
     def read_if_there(self, path: Path, part: Part) -> list[Series]:
-        """The other half: of those NPZ files that have one, never of others."""
+        """The other half of a layout or of those NPZ files that have one, never of others."""
+        layout = self.layout_of(path)
+        if layout != "plain":
+            is_one_half = layout in ONE_HALF and path.is_file()
+            return [] if is_one_half else self._published(path, part, layout)
         files = sorted(path.iterdir(), key=lambda file: file.stem) if path.is_dir() else [path]
-        return [one for file in files if _has(file, part) for one in self.read(file, part)]
+        return [one for file in files if _has(file, part) for one in self._plain(file, part)]
 
 
 def to_train_on(reader: Reader, data: Path, *, test: Path | None = None) -> Halves:

@@ -11,6 +11,7 @@ from service.scoring.bundle import Bundle, Manifest
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from trainer.budget import BUDGETS, incidents_per_day
+from trainer.census import between, census
 from trainer.close_up import close_up
 from trainer.datasets import Halves
 from trainer.evaluate import Evaluation
@@ -184,14 +185,16 @@ def _data(material: Material) -> str:
     lines = [
         [
             name,
-            f"{len(series)}",
-            f"{sum(len(one.values) for one in series):,}",
-            f"{sum(int(np.isnan(one.values).sum()) for one in series):,}",
-            f"{sum(int(one.label.sum()) for one in series if one.label is not None):,}",
+            f"{own.series}",
+            f"{own.points:,}",
+            f"{own.missing:,}",
+            between(own.constant),
+            between(own.binary),
+            f"{own.labelled:,}",
         ]
-        for name, series in parts.items()
+        for name, own in ((name, census(series)) for name, series in parts.items())
     ]
-    head = ["data", "series", "points", "missing values", "labelled points"]
+    head = ["data", "series", "points", "missing values", "constant", "0/1", "labelled points"]
     training = material.bundle.manifest.training
     known = [[name, f"{value}"] for name, value in sorted(training.items())]
     return "\n\n".join(

@@ -119,4 +119,4 @@ def _label(graphs: Sequence[_Graph]) -> npt.NDArray[np.bool_] | None:
     marks = [[point.outlier for point in graph.data] for graph in graphs]
     if all(mark is None for own in marks for mark in own):
         return None
-    return np.array([[bool(mark) for mark in own] for own in marks]).any(axis=0)
+    return np.asarray(np.any([[bool(mark) for mark in own] for own in marks], axis=0))
