@@ -12,7 +12,20 @@ import typer
 from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBundle
 from trainer import cli_benchmark, cli_measure
 from trainer.benchmark.rows import BENCH
-from trainer.cli_options import Columns, Data, Json, LayoutName, TimestampColumn, Untrained, tell_of
+from trainer.cli_options import (
+    Columns,
+    Data,
+    Json,
+    LayoutName,
+    TestRows,
+    TestTimes,
+    TimestampColumn,
+    TrainRows,
+    TrainTimes,
+    Untrained,
+    ranges_of,
+    tell_of,
+)
 from trainer.config import MaskMode, Model, Preset, preset
 from trainer.console import complain, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_train_on
@@ -63,6 +76,10 @@ def fit_command(
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
     layout: LayoutName = None,
+    train_rows: TrainRows = None,
+    train_times: TrainTimes = None,
+    test_rows: TestRows = None,
+    test_times: TestTimes = None,
     linear_skip: Annotated[
         bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
     ] = None,
@@ -74,7 +91,8 @@ def fit_command(
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
-    reader = Reader(period_seconds, _names(columns), timestamp_column, layout, note)
+    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
+    reader = Reader(period_seconds, _names(columns), timestamp_column, layout, note, ranges)
     knobs: dict[str, object] = {"seed": seed, "epochs": epochs, "dilations": dilations}
     knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
     given = {k: v for k, v in knobs.items() if v is not None}

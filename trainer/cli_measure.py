@@ -1,21 +1,25 @@
 """`gaugewatch-trainer evaluate` and `report`: a finished bundle on other data."""
 
-from pathlib import Path
-
 from service.errors import SettingInvalid
-from service.scoring.bundle import Bundle, load_bundle
+from service.scoring.bundle import load_bundle
 from trainer.cli_options import (
     BundleFolder,
     Data,
     Json,
     LayoutName,
+    TestRows,
+    TestTimes,
     TimestampColumn,
     Train,
+    TrainRows,
+    TrainTimes,
     Untrained,
+    ranges_of,
+    reader_for,
+    tell_of,
 )
-from trainer.console import live, note, print_json, show
-from trainer.datasets import Halves, Reader, to_test_on
-from trainer.layouts.recognise import Layout
+from trainer.console import live, print_json, show
+from trainer.datasets import to_test_on
 from trainer.run import examine, publish
 
 
@@ -25,14 +29,21 @@ def evaluate_command(
     train_data: Train = None,
     timestamp_column: TimestampColumn = None,
     layout: LayoutName = None,
+    train_rows: TrainRows = None,
+    train_times: TrainTimes = None,
+    test_rows: TestRows = None,
+    test_times: TestTimes = None,
     untrained: Untrained = False,
     is_json: Json = False,
 ) -> None:
     """Measure a bundle on labelled data, beside the floors."""
     found = load_bundle(bundle)
-    halves = _halves_for(found, data, train_data, timestamp_column, layout)
+    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
+    reader = reader_for(found, timestamp_column, layout, ranges)
+    halves = to_test_on(reader, data, train=train_data)
     if all(one.label is None for one in halves.test):
         raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
+    tell_of(data, reader, halves)
     with live("") as stages:
         evaluation = examine(found, halves, stages, has_untrained=untrained).evaluation
     if is_json:
@@ -49,12 +60,18 @@ def report_command(
     train_data: Train = None,
     timestamp_column: TimestampColumn = None,
     layout: LayoutName = None,
+    train_rows: TrainRows = None,
+    train_times: TrainTimes = None,
+    test_rows: TestRows = None,
+    test_times: TestTimes = None,
     untrained: Untrained = False,
     is_json: Json = False,
 ) -> None:
     """Write report.md, its plots and the measures of a bundle anew."""
     found = load_bundle(bundle)
-    halves = _halves_for(found, data, train_data, timestamp_column, layout)
+    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
+    reader = reader_for(found, timestamp_column, layout, ranges)
+    halves = to_test_on(reader, data, train=train_data)
     with live("") as stages:
         material = examine(found, halves, stages, has_untrained=untrained)
         found = publish(material, has_report=True)
@@ -62,16 +79,3 @@ def report_command(
         print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
     else:
         show(found, found.manifest.metrics)
-
-
-def _halves_for(
-    bundle: Bundle,
-    data: Path,
-    train_data: Path | None,
-    timestamp_column: str | None,
-    layout: Layout | None,
-) -> Halves:
-    manifest = bundle.manifest
-    columns, period_seconds = manifest.dimensions, manifest.period_seconds
-    reader = Reader(period_seconds, columns, timestamp_column, layout, note)
-    return to_test_on(reader, data, train=train_data)

@@ -7,7 +7,7 @@ both; the others are the one half they are asked for.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from service.scoring.series import Part, Series, read_file, read_folder
 from service.scoring.series_types import choose
 from trainer.layouts.recognise import LAYOUTS, ONE_HALF, Layout, recognise
 from trainer.layouts.source import Source
+from trainer.ranges import Ranges, expect_apart
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Reader:
     timestamp_column: str | None = None
     layout: Layout | None = None  # None: recognised
     tell: Callable[[str], None] = _ignore  # hears the quirks of a published layout
+    ranges: Ranges = field(default_factory=dict)  # of a half, what is used
 
     def read(self, path: Path, part: Part) -> list[Series]:
         """One half of a file or folder; raises BadSeries where there is none."""
@@ -72,19 +74,25 @@ class Reader:
 
     def _published(self, path: Path, part: Part, layout: Layout) -> list[Series]:
         found = LAYOUTS[layout](Source(path, self.period_seconds, self.tell), part)
-        if self.columns is None:
-            return found
-        return [choose(path, one, self.columns) for one in found]
+        if self.columns is not None:
+            found = [choose(path, one, self.columns) for one in found]
+        return self._ranged(found, part)
+
+    def _ranged(self, series: list[Series], part: Part) -> list[Series]:
+        if part not in self.ranges:
+            return series
+        return [self.ranges[part].of(one) for one in series]
 
     def _plain(self, path: Path, part: Part) -> list[Series]:
         read = read_folder if path.is_dir() else read_file
-        return read(
+        found = read(
             path,
             part=part,
             period_seconds=self.period_seconds,
             columns=self.columns,
             timestamp_column=self.timestamp_column,
         )
+        return self._ranged(found, part)
 
     def read_if_there(self, path: Path, part: Part) -> list[Series]:
         """The other half of a layout or of those NPZ files that have one, never of others."""
@@ -97,17 +105,31 @@ class Reader:
 
 
 def to_train_on(reader: Reader, data: Path, *, test: Path | None = None) -> Halves:
-    """`data` is to train on; the test half is in `test`, else beside it in its NPZ files."""
+    """`data` is to train on; the test half is in `test`, else beside it.
+
+    Of data that are one half, the range to test on is cut out, if there is one.
+    """
     train = reader.read(data, "train")
-    return Halves(train, reader.read(test, "test") if test else reader.read_if_there(data, "test"))
+    return Halves(train, _other(reader, data, "test", train, own=test))
 
 
 def to_test_on(reader: Reader, data: Path, *, train: Path | None = None) -> Halves:
-    """`data` is to test on; the training half is in `train`, else beside it in its NPZ files."""
+    """`data` is to test on; the training half is in `train`, else beside it or cut out."""
     test = reader.read(data, "test")
-    return Halves(
-        reader.read(train, "train") if train else reader.read_if_there(data, "train"), test
-    )
+    return Halves(_other(reader, data, "train", test, own=train), test)
+
+
+def _other(
+    reader: Reader, data: Path, part: Part, half: Sequence[Series], *, own: Path | None
+) -> list[Series]:
+    """The half that goes with `half`."""
+    if own is not None:
+        return reader.read(own, part)
+    found = reader.read_if_there(data, part)
+    if not found and part in reader.ranges:
+        found = reader.read(data, part)
+        expect_apart(half, found)
+    return found
 
 
 def expect_dimensions(series: Sequence[Series], dimensions: Sequence[str], *, of: str) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from service.errors import BadSeries
 from service.scoring.csv_cells import clock, flags
 from service.scoring.csv_rows import Cells, Row, read_cells, rows_of
-from service.scoring.series_types import Segment, Series, positions
+from service.scoring.series_types import Segment, Series, expanded, positions
 from service.scoring.timestamps import Place, by_period, increasing
 
 TIMESTAMP_NAMES = ("timestamp", "timestamp_ms", "time", "date", "datetime", "ts")
@@ -90,7 +90,7 @@ def _header(
     culprits = lower.index("culprits") if "culprits" in lower else None
     others = [i for i in range(len(names)) if i not in {timestamp, label, culprits}]
     if columns is not None:
-        others = positions(path, names, columns)
+        others = positions(path, names, expanded([names[i] for i in others], columns))
     if not others or not all(names[i] for i in others):
         raise BadSeries(f"{path}: row 1: expected named dimensions, came {names}")
     return _Header(names, timestamp, label, culprits, others)

@@ -108,7 +108,7 @@ def test_wrong_choices_and_bytes_are_explained(tmp_path: Path) -> None:
     path.write_bytes(b"time,cpu\n1,\xff\n")
     with pytest.raises(BadSeries, match="expected CSV text in UTF-8"):
         read_series(path)
-    with pytest.raises(BadSeries, match=r"ending in \.npz, \.csv or \.parquet"):
+    with pytest.raises(BadSeries, match=r"ending in \.npz, \.csv, \.parquet or \.json"):
         read_series(tmp_path / "points.txt")
 
 
