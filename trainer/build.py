@@ -23,6 +23,7 @@ from trainer.export import Exported, export
 from trainer.fit import Fitted
 from trainer.observe import BoolArray, FloatArray, Stretch
 from trainer.switches import switch_cap
+from trainer.trim import facts
 from trainer.views import default_views
 
 WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
@@ -86,6 +87,7 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
             **fitted.config.model_dump(exclude_none=True),
             "training_sha256": fitted.training_sha256,
             "best_epoch": fitted.best_epoch,
+            **(facts(fitted.entities, fitted.trimmed) if fitted.trimmed else {}),
             **exported.versions,
         },
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

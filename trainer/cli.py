@@ -31,6 +31,7 @@ from trainer.console import complain, live, note, print_json, show, summary, war
 from trainer.datasets import Halves, Reader, to_train_on
 from trainer.labels import read_faults, without_faults
 from trainer.run import Order, check, examine, make, publish, trainable
+from trainer.trim import sentence
 
 USAGE, FAILURE = 2, 1
 
@@ -86,6 +87,9 @@ def fit_command(
     quantise: Quantise = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
     dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
+    trim: Annotated[
+        float | None, typer.Option(help="Share of the oddest windows not to train on: 0.01.")
+    ] = None,
     untrained: Untrained = False,
     report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
     is_json: Json = False,
@@ -94,6 +98,7 @@ def fit_command(
     ranges = ranges_of(train_rows, train_times, test_rows, test_times)
     reader = Reader(period_seconds, _names(columns), timestamp_column, layout, note, ranges)
     knobs: dict[str, object] = {"seed": seed, "epochs": epochs, "dilations": dilations}
+    knobs |= {"trim": trim}
     knobs |= {"is_linear_skip": linear_skip, "is_int8": quantise, "mask_mode": mask_mode}
     given = {k: v for k, v in knobs.items() if v is not None}
     config = preset(preset_name, model=model, **given)
@@ -115,6 +120,8 @@ def fit_command(
             bundle = make(orders[part], own.train, stages)
             material = examine(bundle, own, stages, has_untrained=untrained)
             bundle = publish(material, has_report=report)
+        if trimmed := sentence(bundle.manifest.training):
+            note(trimmed)
         results.append((bundle, time.monotonic() - started))
         if not is_json:
             show(bundle, bundle.manifest.metrics)

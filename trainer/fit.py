@@ -22,6 +22,7 @@ from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
+from trainer.trim import trim
 from trainer.windows import MIN_ROWS, Split, impute, medians, split, stretches
 
 __all__ = ["Fitted", "Progress", "fit", "points_needed"]
@@ -38,7 +39,7 @@ def fit(
     """Fit one model to all entities; with `epochs` 0 a network keeps its seeded initial weights."""
     _check(series)
     with _reproducible(config):
-        fitted = _prepare(series, config)
+        fitted = _fitted_to_trimmed(series, config) if config.trim else _prepare(series, config)
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
             return fitted
@@ -95,6 +96,12 @@ def _check(series: Sequence[Series]) -> None:
                 f"one network needs the same dimensions everywhere: {series[0].entity} has "
                 f"{list(series[0].dimensions)}, {one.entity} has {list(one.dimensions)}"
             )
+
+
+def _fitted_to_trimmed(series: Sequence[Series], config: Config) -> Fitted:
+    trimmed = [trim(one, config) for one in series]
+    fitted = _prepare([one.series for one in trimmed], config)
+    return replace(fitted, trimmed=tuple(one.ranges for one in trimmed))
 
 
 def _prepare(series: Sequence[Series], config: Config) -> Fitted:

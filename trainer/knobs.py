@@ -66,6 +66,8 @@ class Config(BaseModel):
     epochs: int = Field(default=0, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=25, description="updates per epoch")
 
+    trim: float | None = Field(default=None, gt=0, lt=0.5, description="share of windows left out")
+
     # the split of every series, in time order: fit | validation | calibration
     calibration_share: float = Field(default=0.3, gt=0, lt=1)
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="of what comes before")

@@ -18,6 +18,7 @@ from trainer.evaluate import Evaluation
 from trainer.plots import plot_loss, plot_trade_off
 from trainer.tables import MEASURES, cell, markdown, table
 from trainer.training import Progress
+from trainer.trim import sentence
 
 HISTORY = "history.json"
 MAX_ENTITIES = 50  # listed one by one
@@ -59,6 +60,7 @@ def write_report(material: Material) -> Path:
         *close_up(material.bundle, *material.shown[:2], where=material.shown[2]),
         _trade_off(material),
         _training(material.bundle.folder),
+        sentence(material.bundle.manifest.training),
         _figures(material.bundle),
         _data(material),
     ]
