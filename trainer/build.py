@@ -119,13 +119,13 @@ def never_moved(fitted: Fitted) -> BoolArray:
     One that first moves in a later part is a surprise to the model, as it would be when serving.
     """
     moves = [
-        _moves(series.values[part.fit])
+        moving(series.values[part.fit])
         for series, part in zip(fitted.series, fitted.splits, strict=True)
     ]
     return ~np.stack([np.any(moves, axis=0), *moves])
 
 
-def _moves(values: FloatArray) -> BoolArray:
+def moving(values: FloatArray) -> BoolArray:
     """Dimensions with at least two different values; one without any does not move."""
     highest = np.max(values, axis=0, initial=-np.inf, where=~np.isnan(values))
     lowest = np.min(values, axis=0, initial=np.inf, where=~np.isnan(values))

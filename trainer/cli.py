@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from service.errors import BadInput, GaugewatchError, SettingInvalid, UnknownBundle
-from trainer import cli_benchmark, cli_measure
+from trainer import cli_benchmark, cli_measure, cli_recalibrate
 from trainer.benchmark.rows import BENCH
 from trainer.cli_options import (
     Columns,
@@ -48,6 +48,7 @@ Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serv
 app.command("benchmark")(cli_benchmark.command(BENCH))
 app.command("evaluate")(cli_measure.evaluate_command)
 app.command("report")(cli_measure.report_command)
+app.command("recalibrate")(cli_recalibrate.recalibrate_command)
 
 
 @app.callback()

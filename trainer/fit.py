@@ -131,7 +131,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         splits=splits,
         history=(),
         best_epoch=0,
-        training_sha256=_digest(series),
+        training_sha256=digest_of(series),
     )
     return replace(fitted, residual_scale=_residual_scale(fitted, clipped))
 
@@ -163,7 +163,8 @@ def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 
 
-def _digest(series: Sequence[Series]) -> str:
+def digest_of(series: Sequence[Series]) -> str:
+    """SHA-256 of entities, dimensions, times and values."""
     sha = hashlib.sha256()
     for one in series:
         sha.update(repr((one.entity, one.dimensions, one.values.shape)).encode())
