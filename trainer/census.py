@@ -1,6 +1,6 @@
 """A census of series: what of them tells a model little, or is missing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,24 @@ def census(series: Sequence[Series]) -> Census:
         constant=_each(series, _is_constant),
         binary=_each(series, _is_binary),
     )
+
+
+def table_of(parts: Mapping[str, Sequence[Series]]) -> tuple[list[str], list[list[str]]]:
+    """Head and lines: one line per part of the data."""
+    lines = [
+        [
+            name,
+            f"{own.series}",
+            f"{own.points:,}",
+            f"{own.missing:,}",
+            between(own.constant),
+            between(own.binary),
+            f"{own.labelled:,}",
+        ]
+        for name, own in ((name, census(series)) for name, series in parts.items())
+    ]
+    head = ["data", "series", "points", "missing values", "constant", "0/1", "labelled points"]
+    return head, lines
 
 
 def between(counts: Sequence[int]) -> str:

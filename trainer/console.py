@@ -1,7 +1,7 @@
 """What a person sees at the terminal: results on stdout, progress and errors on stderr."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -48,16 +48,20 @@ def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     """The table of measures, and where the bundle lies."""
     console = Console()
     if rows:
-        head, lines = table(rows)
-        grid = Table(title=escape(bundle.title))
-        for number, title in enumerate(head):
-            grid.add_column(title, justify="right" if number else "left")
-        for line in lines:
-            grid.add_row(*line)
-        console.print(grid)
+        show_table(bundle.title, *table(rows))
     else:
         console.print("no labelled test half: nothing was measured")
     console.print(escape(str(bundle.folder)), soft_wrap=True, highlight=False)
+
+
+def show_table(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """A table on stdout: text on the left, numbers on the right."""
+    grid = Table(title=escape(title))
+    for number, name in enumerate(head):
+        grid.add_column(name, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        grid.add_row(*line)
+    Console().print(grid)
 
 
 @contextmanager

@@ -248,6 +248,37 @@ def test_evaluate_shows_a_table(run: Run, tmp_path: Path) -> None:
     assert "random" in ran.out
 
 
+def test_evaluate_compares_the_thresholds_asked_for(run: Run, tmp_path: Path) -> None:
+    bundle, data = loaded_tiny_bundle(tmp_path), npz(tmp_path)
+    asked = ("--threshold", "pot", "--threshold", "quantile:0.02", "--threshold", "best-f1")
+    ran = run("evaluate", bundle.folder, "--data", data, "--json", *asked)
+    assert ran.code == 0, ran.err
+    rows = json.loads(ran.out)["thresholds"]
+    assert list(rows) == ["service", "pot:0.001", "quantile:0.02", "best-f1"]
+    assert all(row["event_recall"] == 1.0 for row in rows.values())
+    shown = run("evaluate", bundle.folder, "--data", data, *asked)
+    assert "(oracle)" in shown.out
+    assert "flagged points" in shown.out
+
+
+def test_a_threshold_nobody_knows_is_one_red_line(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--threshold", "otsu")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+def test_a_threshold_that_needs_a_training_half_is_left_out_aloud(run: Run, tmp_path: Path) -> None:
+    bundle, path = loaded_tiny_bundle(tmp_path), tmp_path / "alpha.csv"
+    with np.load(npz(tmp_path), allow_pickle=False) as arrays:
+        columns = np.column_stack([arrays["test"], arrays["label"]])
+    header = ",".join((*DIMENSIONS, "label"))
+    np.savetxt(path, columns, delimiter=",", header=header, comments="", fmt="%g")
+    ran = run("evaluate", bundle.folder, "--data", path, "--json", "--threshold", "pot")
+    assert ran.code == 0, ran.err
+    assert list(json.loads(ran.out)["thresholds"]) == ["service"]
+    assert "pot:0.001 is left out" in ran.err
+
+
 def test_evaluate_without_labels_has_nothing_to_say(run: Run, tmp_path: Path) -> None:
     bundle = loaded_tiny_bundle(tmp_path)
     ran = run("evaluate", bundle.folder, "--data", npz(tmp_path, is_labelled=False))
