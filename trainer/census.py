@@ -19,11 +19,13 @@ class Census:
     empty: tuple[int, ...]  # per series, dimensions without any value
     constant: tuple[int, ...]  # dimensions with one value throughout
     binary: tuple[int, ...]  # dimensions that are 0 or 1, and both
+    repeated: tuple[int, ...]  # dimensions that move exactly as one before them
 
     def __str__(self) -> str:
         """One line for a person."""
         parts = [f"{self.series} series of {self.points:,} points"]
-        kinds = {"constant": self.constant, "0/1": self.binary, "empty": self.empty}
+        kinds = {"constant": self.constant, "0/1": self.binary, "repeated": self.repeated}
+        kinds["empty"] = self.empty
         parts += [
             f"{between(counts)} {kind} dimensions" for kind, counts in kinds.items() if any(counts)
         ]
@@ -44,6 +46,7 @@ def census(series: Sequence[Series]) -> Census:
         empty=_each(series, lambda values: bool(np.isnan(values).all())),
         constant=_each(series, _is_constant),
         binary=_each(series, _is_binary),
+        repeated=tuple(_repeated(one) for one in series),
     )
 
 
@@ -57,11 +60,21 @@ def table_of(parts: Mapping[str, Sequence[Series]]) -> tuple[list[str], list[lis
             f"{own.missing:,}",
             between(own.constant),
             between(own.binary),
+            between(own.repeated),
             f"{own.labelled:,}",
         ]
         for name, own in ((name, census(series)) for name, series in parts.items())
     ]
-    head = ["data", "series", "points", "missing values", "constant", "0/1", "labelled points"]
+    head = [
+        "data",
+        "series",
+        "points",
+        "missing values",
+        "constant",
+        "0/1",
+        "repeated",
+        "labelled points",
+    ]
     return head, lines
 
 
@@ -73,6 +86,11 @@ def between(counts: Sequence[int]) -> str:
 
 def _each(series: Sequence[Series], holds: Callable[[FloatArray], bool]) -> tuple[int, ...]:
     return tuple(sum(bool(holds(column)) for column in one.values.T) for one in series)
+
+
+def _repeated(series: Series) -> int:
+    moving = [column.tobytes() for column in series.values.T if not _is_constant(column)]
+    return len(moving) - len(set(moving))
 
 
 def _is_constant(values: FloatArray) -> bool:

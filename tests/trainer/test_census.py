@@ -27,6 +27,14 @@ def test_a_column_of_zeros_is_constant_and_not_a_flag() -> None:
     assert (found.constant, found.binary) == ((1,), (0,))
 
 
+def test_dimensions_that_repeat_another_are_counted_once_each() -> None:
+    one = series_like("alpha", 5)
+    values = one.values[:, [0, 1, 0, 0]].copy()
+    assert census([replace(one, values=values)]).repeated == (2,)
+    values[:, 2:] = 4.0  # constant ones are counted as such
+    assert census([replace(one, values=values)]).repeated == (0,)
+
+
 def test_nothing_is_counted_of_nothing() -> None:
     assert str(census([])) == "0 series of 0 points"
     assert between([3, 3]) == "3"

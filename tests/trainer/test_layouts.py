@@ -147,6 +147,7 @@ def test_a_channel_that_is_not_listed_has_no_label(tmp_path: Path) -> None:
             ["chan_id,spacecraft,anomaly_sequences", "P-1,SMAP,x"],
             "row 2, column anomaly_sequences: expected",
         ),
+        (["chan_id,spacecraft,anomaly_sequences", "P-1"], "row 2, column anomaly_sequences"),
         (
             ["chan_id,spacecraft,anomaly_sequences", 'P-1,SMAP,"[[4, 6]]"'],
             r"within 6 points, came \[4, 6\]",

@@ -90,10 +90,16 @@ def _table(path: Path, names: Sequence[str], rows: Iterator[Row], *, form: Form)
         raise BadSeries(f"{path}: expected different names of dimensions, came {list(chosen)}")
     rows = ((line, cells) for line, cells in rows if any(map(str.strip, cells)))
     if form.is_decimal_comma:
-        rows = ((line, [cell.replace(",", ".") for cell in cells]) for line, cells in rows)
+        rows = ((line, _with_points(cells)) for line, cells in rows)
     cells = read_cells(path, names, rows, dimensions=dimensions, aside=aside)
     texts = {names[column].lower(): text for column, text in cells.texts.items()}
     return Table(chosen, cells.values, texts, cells.place)
+
+
+def _with_points(cells: list[str]) -> list[str]:
+    if "," not in "".join(cells):  # as in nearly all rows
+        return cells
+    return [cell.replace(",", ".") for cell in cells]
 
 
 def clock_ms(cells: Sequence[str], place: Place) -> npt.NDArray[np.int64]:

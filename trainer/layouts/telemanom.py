@@ -82,9 +82,16 @@ def _listed(root: Path) -> Mapping[str, _Channel]:
     path = sibling(root, LIST, levels=2)
     if path is None:
         raise BadSeries(f"{root}: expected {LIST} here or above, found none")
+    try:
+        return _read_list(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise BadSeries(f"{path}: expected CSV text in UTF-8: {problem}") from problem
+
+
+def _read_list(path: Path) -> Mapping[str, _Channel]:
     channels: dict[str, _Channel] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, restval="")
         if missing := sorted(COLUMNS - set(reader.fieldnames or ())):
             raise BadSeries(f"{path}: row 1: expected the columns {sorted(COLUMNS)}, no {missing}")
         for row in reader:
