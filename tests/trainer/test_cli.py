@@ -433,3 +433,25 @@ def test_fit_of_a_csv_file_chooses_columns_and_says_that_nothing_was_measured(
     assert bundle.manifest.dimensions == ("a", "b", "d")
     assert "nothing was measured" in ran.out
     assert "held-out end" in (bundle.folder / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_published_set_is_fitted_as_it_lies_there(run: Run, tmp_path: Path) -> None:
+    for half, count, seed in (("train", 1600, 4), ("test", 500, 5)):
+        (tmp_path / "SMD" / half).mkdir(parents=True)
+        values = values_like("alpha", count, seed=seed)
+        np.savetxt(tmp_path / "SMD" / half / "alpha.txt", values, delimiter=",")
+    options = [*FIT[2:], "--model", "linear", "--no-report", "--json", "--trim", "0.04"]
+    given = ("--data", tmp_path / "SMD", "--output", tmp_path / "out", "--name", "m")
+    ran = run("fit", *given, *options, "--columns", "1-3", "--test-rows", ":300")
+    assert ran.code == 0, ran.err
+    (bundle,) = json.loads(ran.out)["bundles"]
+    manifest = load_bundle(Path(bundle["folder"])).manifest
+    assert (manifest.entities, manifest.dimensions) == (("alpha",), ("d00", "d01", "d02"))
+    assert manifest.training["trim"] == 0.04
+    assert manifest.training["trimmed_points"] == 16 * 2
+    assert str(manifest.training["trimmed"]).startswith("alpha ")
+    told = " ".join(ran.err.split())
+    assert "layout smd (train/*.txt of 1 machines)" in told
+    assert "to test on: 1 series of 300 points" in told
+    assert "32 points, the 4.0% of windows" in told

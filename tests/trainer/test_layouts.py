@@ -53,6 +53,14 @@ def test_plain_files_stay_plain(tmp_path: Path) -> None:
     assert recognise(tmp_path / "two.csv").layout == "plain"
 
 
+def test_tables_of_ones_own_are_plain_whatever_they_are_called(tmp_path: Path) -> None:
+    for name in ("web_train", "web_test", "train", "test", "test_label"):
+        text(tmp_path / f"{name}.csv", ["cpu,disk", "1,2"])
+    assert recognise(tmp_path).layout == "plain"
+    array(tmp_path / "db_train.npy", [[1.0, 2.0]])
+    assert recognise(tmp_path).layout == "plain"
+
+
 def test_a_layout_that_is_told_is_not_sought(tmp_path: Path) -> None:
     with pytest.raises(BadSeries, match="expected the train half of the layout smd, found none"):
         halves(published_sets.psm(tmp_path), layout="smd")

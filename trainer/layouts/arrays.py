@@ -39,6 +39,19 @@ def count_rows(path: Path) -> int:
         return sum(1 for line in file if line.strip())
 
 
+def is_bare(path: Path) -> bool:
+    """Whether a file is an array and no table: its text begins with a number, not with a name."""
+    if path.suffix.lower() == ".npy":
+        return True
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline().split(",")[0]
+    try:
+        float(first)
+    except ValueError:
+        return False
+    return True
+
+
 def _npy(path: Path) -> FloatArray:
     try:
         array = np.load(path, allow_pickle=False)

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from service.scoring.series import Part, Series
 from trainer.layouts import asd, nab, psm, skab, smd, swat, telemanom, wadi
+from trainer.layouts.arrays import is_bare
 from trainer.layouts.source import Source, sibling
 from trainer.layouts.table import has_header
 
@@ -78,11 +79,13 @@ def _file(path: Path) -> Seen | None:
 
 
 def _folder(path: Path) -> Seen | None:
-    if all((path / name).is_file() for name in ("train.csv", "test.csv", psm.LABELS)):
-        return Seen("psm", f"train.csv, test.csv and {psm.LABELS}")
+    halves = path / "train.csv", path / "test.csv"
+    if all(file.is_file() and has_header(file, psm.CLOCK) for file in halves):
+        return Seen("psm", f"train.csv and test.csv with a column {psm.CLOCK}")
     processed = path / "processed" if (path / "processed").is_dir() else path
     asd.refuse_pickles(processed)
-    if split := [f for f in asd.arrays_of(processed) if f.stem.endswith("_train")]:
+    split = [file for file in asd.arrays_of(processed) if file.stem.endswith("_train")]
+    if split and all(map(is_bare, split)):
         return Seen("asd", f"an array for each half of {len(split)} entities")
     seen = (_file(file) for file in islice(_tables(path), FILES_LOOKED_AT))
     return next((one for one in seen if one), None)
