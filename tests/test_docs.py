@@ -26,7 +26,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in PAGES}
 ALL_TEXT = "\n".join(TEXTS.values())
 FOGGY = re.compile(
-    r"outlier|lookback|notification|blazing|seamless|leverag|cutting-edge|"
+    r"(?<!\")outlier|lookback|notification|blazing|seamless|leverag|cutting-edge|"
     r"state-of-the-art|world-class|powerful|simply|/tmp/|/home/|/root/",
     re.IGNORECASE,
 )

@@ -23,6 +23,7 @@ from trainer.export import Exported, export
 from trainer.fit import Fitted
 from trainer.observe import BoolArray, FloatArray, Stretch
 from trainer.switches import switch_cap
+from trainer.trim import facts
 from trainer.views import default_views
 
 WARM_UP_WINDOWS = 4  # before the calibration part, or the memory horizon if that is longer
@@ -86,6 +87,7 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
             **fitted.config.model_dump(exclude_none=True),
             "training_sha256": fitted.training_sha256,
             "best_epoch": fitted.best_epoch,
+            **(facts(fitted.entities, fitted.trimmed) if fitted.trimmed else {}),
             **exported.versions,
         },
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -117,13 +119,13 @@ def never_moved(fitted: Fitted) -> BoolArray:
     One that first moves in a later part is a surprise to the model, as it would be when serving.
     """
     moves = [
-        _moves(series.values[part.fit])
+        moving(series.values[part.fit])
         for series, part in zip(fitted.series, fitted.splits, strict=True)
     ]
     return ~np.stack([np.any(moves, axis=0), *moves])
 
 
-def _moves(values: FloatArray) -> BoolArray:
+def moving(values: FloatArray) -> BoolArray:
     """Dimensions with at least two different values; one without any does not move."""
     highest = np.max(values, axis=0, initial=-np.inf, where=~np.isnan(values))
     lowest = np.min(values, axis=0, initial=np.inf, where=~np.isnan(values))

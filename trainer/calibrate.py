@@ -25,27 +25,8 @@ KAPPA_ROUNDS = 4
 MIN_EXCEEDANCES = 20  # fewer say nothing about how many share an incident
 
 
-def calibrate(
-    draft: Bundle, stretches: Sequence[Stretch], *, on_point: Callable[[int], None] | None = None
-) -> Calibration:
-    """Fit every constant of `draft` but its centres, constant dimensions and caps."""
-    names = draft.manifest.entities
-    points = {names[one.entity_index - 1]: len(one.values) - one.warm_up for one in stretches}
-    if short := [f"{name} has {count}" for name, count in points.items() if count < MIN_POINTS]:
-        raise TrainingFailed(
-            f"calibration needs {MIN_POINTS} held-out points per entity; "
-            f"{', '.join(short)}: train on longer series"
-        )
-    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
-    observed = observe(draft, [*stretches, *unknown], on_point=on_point)
-    judge = _Judge(draft.manifest, draft.calibration)
-    known = zip(observed[: len(stretches)], stretches, strict=True)
-    rows = [judge.row([one], entity_index=stretch.entity_index) for one, stretch in known]
-    return _table(draft.calibration, [judge.row(observed[len(stretches) :], entity_index=0), *rows])
-
-
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """Calibration of one entity."""
 
     seed: FloatArray  # (view, dimension, 2)
@@ -56,6 +37,36 @@ class _Row:
     kappa: float
 
 
+def calibrate(
+    draft: Bundle, stretches: Sequence[Stretch], *, on_point: Callable[[int], None] | None = None
+) -> Calibration:
+    """Fit every constant of `draft` but its centres, constant dimensions and caps."""
+    rows = fit_rows(draft, stretches, on_point=on_point)
+    return _table(draft.calibration, [rows[index] for index in sorted(rows)])
+
+
+def fit_rows(
+    draft: Bundle, stretches: Sequence[Stretch], *, on_point: Callable[[int], None] | None = None
+) -> dict[int, Row]:
+    """The row of every entity with a stretch, and row 0, fitted to all stretches as unknown."""
+    names = ("an unknown entity", *draft.manifest.entities)
+    points = {names[one.entity_index]: len(one.values) - one.warm_up for one in stretches}
+    if short := [f"{name} has {count}" for name, count in points.items() if count < MIN_POINTS]:
+        raise TrainingFailed(
+            f"calibration needs {MIN_POINTS} held-out points per entity; "
+            f"{', '.join(short)}: train on longer series"
+        )
+    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
+    known = [stretch for stretch in stretches if stretch.entity_index]
+    observed = observe(draft, [*known, *unknown], on_point=on_point)
+    judge = _Judge(draft.manifest, draft.calibration)
+    rows = {
+        stretch.entity_index: judge.row([one], entity_index=stretch.entity_index)
+        for one, stretch in zip(observed, known, strict=False)
+    }
+    return {0: judge.row(observed[len(known) :], entity_index=0), **rows}
+
+
 class _Judge:
     """The normaliser and the tails over stretches, as the fold would run them."""
 
@@ -64,13 +75,13 @@ class _Judge:
         self._manifest = manifest
         self._cap = calibration.cap.astype(np.float32)
 
-    def row(self, observed: Sequence[Observed], *, entity_index: int) -> _Row:
+    def row(self, observed: Sequence[Observed], *, entity_index: int) -> Row:
         """Fit one row to all that it judges; what is not a tail is the median over stretches."""
         seed = np.median([_seed(one) for one in observed], axis=0)
         nats = [self._nats(one, seed, entity_index=entity_index) for one in observed]
         aggregates = np.concatenate([self._normaliser.aggregates(one) for one in nats])
         knots, tail, kappa = fit_tails(aggregates, self._manifest)
-        return _Row(
+        return Row(
             seed=seed,
             excess=np.median([_excess(one) for one in nats], axis=0),
             band=np.median([_band(one) for one in observed], axis=0),
@@ -162,7 +173,7 @@ def exceedances_per_incident(alarm: FloatArray, share: float) -> float:
     return max(float(is_flagged.sum()) / max(incidents, 1), 1.0)
 
 
-def _table(draft: Calibration, rows: Sequence[_Row]) -> Calibration:
+def _table(draft: Calibration, rows: Sequence[Row]) -> Calibration:
     return Calibration(
         center=draft.center,
         seed=np.stack([row.seed for row in rows]),

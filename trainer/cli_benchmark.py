@@ -45,7 +45,7 @@ ReportOnly = Annotated[bool, typer.Option(help="Write tables and page of what is
 def command(bench: Bench) -> Callable[..., None]:
     """The command for this bench."""
 
-    def benchmark_command(  # noqa: PLR0913  an option of a command is an argument
+    def benchmark_command(
         data: Data = Path("data"),
         output: Output = Path("benchmark"),
         suites: Suites = None,

@@ -1,4 +1,4 @@
-"""`gaugewatch-trainer fit`, and the options that several commands have."""
+"""`gaugewatch-trainer fit`: series in, a bundle out."""
 
 import time
 from dataclasses import replace
@@ -10,26 +10,29 @@ import typer
 from service.errors import SettingInvalid
 from service.scoring.bundle import load_bundle
 from trainer.attended import Comforts
+from trainer.cli_options import (
+    Columns,
+    Data,
+    Json,
+    LayoutName,
+    TestRows,
+    TestTimes,
+    TimestampColumn,
+    TrainRows,
+    TrainTimes,
+    Untrained,
+    ranges_of,
+    tell_of,
+)
 from trainer.config import Config, MaskMode, Model, Preset
 from trainer.console import ignore, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_train_on
 from trainer.labels import read_faults, without_faults
-from trainer.ranges import ranged
 from trainer.recipe import Source, configured, of_bundle, of_file, of_pairs, together
 from trainer.run import Order, check, examine, make, publish, trainable
+from trainer.trim import sentence
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Data = Annotated[Path, typer.Option(help="A file of NPZ, CSV or Parquet, or a folder of them.")]
-Columns = Annotated[
-    list[str] | None, typer.Option(help="Dimensions to use; repeat, or separate by commas.")
-]
-TimestampColumn = Annotated[str | None, typer.Option(help="Timestamp column of CSV, Parquet.")]
-BundleFolder = Annotated[Path, typer.Argument(help="Folder of a bundle, or of its versions.")]
-Train = Annotated[
-    Path | None, typer.Option(help="Training half, where --data does not hold it (CSV).")
-]
 Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
-Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
 Like = Annotated[Path | None, typer.Option(help="Folder of a bundle whose configuration is taken.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file: knob = value, model and preset too.")
@@ -62,12 +65,20 @@ def fit_command(
     ] = None,
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
+    layout: LayoutName = None,
+    train_rows: TrainRows = None,
+    train_times: TrainTimes = None,
+    test_rows: TestRows = None,
+    test_times: TestTimes = None,
     linear_skip: Annotated[
         bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
     ] = None,
     quantise: Quantise = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
     dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,
+    trim: Annotated[
+        float | None, typer.Option(help="Share of the oddest windows not to train on: 0.01.")
+    ] = None,
     untrained: Untrained = False,
     report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
     checkpoint_every: Annotated[
@@ -89,7 +100,7 @@ def fit_command(
     """Fit a model, export, calibrate and measure it."""
     named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
     named |= {"epochs": epochs, "dilations": dilations, "mask_mode": mask_mode}
-    named |= {"is_linear_skip": linear_skip, "is_int8": quantise}
+    named |= {"is_linear_skip": linear_skip, "is_int8": quantise, "trim": trim}
     config = _configuration(together(named, of_pairs(knobs or [])), config_file, like)
     usual = Comforts(
         checkpoint_every=checkpoint_every,
@@ -98,16 +109,19 @@ def fit_command(
         tensorboard=tensorboard,
         verbosity=0 if quiet else verbose,
     )
-    reader = Reader(period_seconds, _names(columns), timestamp_column)
-    halves = ranged(to_train_on(reader, data, test=test_data), config)
+    tell = ignore if quiet else note
+    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
+    reader = Reader(period_seconds, _names(columns), timestamp_column, layout, tell, ranges)
+    halves = to_train_on(reader, data, test=test_data)
     if labels is not None:
-        faults, tell = read_faults(labels), ignore if quiet else note
+        faults = read_faults(labels)
         halves = without_faults(halves, faults, period_seconds=period_seconds, tell=tell)
     halves = trainable(halves, config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}
     orders = {name: Order(config, name, output, period_seconds) for name in parts}
     for part, own in parts.items():
         check(orders[part], own, has_untrained=untrained)
+    tell_of(data, reader, halves, tell=tell)
     results = []
     for number, (part, own) in enumerate(parts.items(), start=1):
         prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
@@ -117,6 +131,8 @@ def fit_command(
             bundle = make(orders[part], own.train, stages, comforts=comforts)
             material = examine(bundle, own, stages, has_untrained=untrained)
             bundle = publish(material, has_report=report)
+        if trimmed := sentence(bundle.manifest.training):
+            tell(trimmed)
         results.append((bundle, time.monotonic() - started))
         if not (is_json or quiet):
             show(bundle, bundle.manifest.metrics)

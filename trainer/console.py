@@ -50,13 +50,7 @@ def show(bundle: Bundle, rows: dict[str, Measures]) -> None:
     """The table of measures, and where the bundle lies."""
     console = Console()
     if rows:
-        head, lines = table(rows)
-        grid = Table(title=escape(bundle.title))
-        for number, title in enumerate(head):
-            grid.add_column(title, justify="right" if number else "left")
-        for line in lines:
-            grid.add_row(*line)
-        console.print(grid)
+        show_table(bundle.title, *table(rows))
     else:
         console.print("no labelled test half: nothing was measured")
     console.print(escape(str(bundle.folder)), soft_wrap=True, highlight=False)
@@ -77,6 +71,16 @@ class Screen(NamedTuple):
 
     stage: Stages
     say: Callable[[str], None]  # one line above the progress
+
+
+def show_table(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """A table on stdout: text on the left, numbers on the right."""
+    grid = Table(title=escape(title))
+    for number, name in enumerate(head):
+        grid.add_column(name, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        grid.add_row(*line)
+    Console().print(grid)
 
 
 @contextmanager

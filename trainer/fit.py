@@ -25,6 +25,7 @@ from trainer.models.pca import fit_window_pca
 from trainer.models.slmr import Slmr
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
+from trainer.trim import trim
 from trainer.windows import MIN_ROWS, Split, impute, medians, split, stretches
 
 __all__ = ["Fitted", "Progress", "fit", "points_needed"]
@@ -46,7 +47,7 @@ def fit(
     """
     _check(series)
     with _reproducible(config):
-        fitted = _prepare(series, config)
+        fitted = _fitted_to_trimmed(series, config) if config.trim else _prepare(series, config)
         fitted = replace(fitted, config=counted(fitted))
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
@@ -117,6 +118,12 @@ def _check(series: Sequence[Series]) -> None:
             )
 
 
+def _fitted_to_trimmed(series: Sequence[Series], config: Config) -> Fitted:
+    trimmed = [trim(one, config) for one in series]
+    fitted = _prepare([one.series for one in trimmed], config)
+    return replace(fitted, trimmed=tuple(one.ranges for one in trimmed))
+
+
 def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     """Split, fit the closed-form parts, and build the network with its initial weights."""
     splits = tuple(_split(one, config) for one in series)
@@ -145,7 +152,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         splits=splits,
         history=(),
         best_epoch=0,
-        training_sha256=_digest(series),
+        training_sha256=digest_of(series),
     )
     return replace(fitted, residual_scale=_residual_scale(fitted, clipped))
 
@@ -180,7 +187,8 @@ def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 
 
-def _digest(series: Sequence[Series]) -> str:
+def digest_of(series: Sequence[Series]) -> str:
+    """SHA-256 of entities, dimensions, times and values."""
     sha = hashlib.sha256()
     for one in series:
         sha.update(repr((one.entity, one.dimensions, one.values.shape)).encode())

@@ -13,6 +13,7 @@ from trainer.models.pca import WindowPca
 from trainer.models.slmr import Slmr
 from trainer.nearest import Nearest
 from trainer.training import Progress
+from trainer.trim import Ranges
 from trainer.windows import Split, impute
 
 Network = BlindSpot | GruVae | Slmr | None  # None: the linear prediction is all there is
@@ -35,6 +36,7 @@ class Fitted:
     history: tuple[Progress, ...]  # one per epoch
     best_epoch: int  # 0: the initial weights
     training_sha256: str
+    trimmed: tuple[Ranges, ...] = ()  # per entity, rows that were left out; empty: none
 
     def rows(self, index: int) -> FloatArray:
         """Raw rows (time, dimension) of entity `index` >= 1, every missing value imputed."""

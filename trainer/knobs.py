@@ -81,11 +81,7 @@ class Config(BaseModel):
     epochs: int = Field(default=0, ge=0, description="0: the untrained network")
     epoch_steps: PositiveInt = Field(default=25, description="updates per epoch")
 
-    # the rows that a series is read from, before it is split
-    train_start: int = later(0, ge=0, description="first row of the training half")
-    max_train_size: PositiveInt | None = later(None, description="rows of it; None: all")
-    test_start: int = later(0, ge=0, description="first row of the test half")
-    max_test_size: PositiveInt | None = later(None, description="rows of it; None: all")
+    trim: float | None = Field(default=None, gt=0, lt=0.5, description="share of windows left out")
 
     # the split of every series, in time order: fit | validation | calibration
     calibration_share: float = Field(

@@ -11,12 +11,15 @@ from service.scoring.bundle import Bundle, Manifest
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from trainer.budget import BUDGETS, incidents_per_day
+from trainer.census import table_of
 from trainer.close_up import close_up
 from trainer.datasets import Halves
 from trainer.evaluate import Evaluation
 from trainer.plots import plot_loss, plot_trade_off
 from trainer.tables import MEASURES, cell, markdown, table
+from trainer.threshold_rows import SHOWN, calm_scores, section_of, threshold_rows
 from trainer.training import Progress
+from trainer.trim import sentence
 
 HISTORY = "history.json"
 MAX_ENTITIES = 50  # listed one by one
@@ -63,8 +66,10 @@ def write_report(material: Material) -> Path:
         _measures(material.evaluation),
         _entities(material.evaluation),
         *close_up(material.bundle, *material.shown[:2], where=material.shown[2]),
+        _thresholds(material),
         _trade_off(material),
         _training(material.bundle.folder),
+        sentence(material.bundle.manifest.training),
         _figures(material.bundle),
         _data(material),
     ]
@@ -114,6 +119,13 @@ def _entities(evaluation: Evaluation) -> str:
     more = f"\n\n{len(lines) - MAX_ENTITIES} more." if len(lines) > MAX_ENTITIES else ""
     head = ["entity", *(MEASURES[name] for name in shown)]
     return f"### By entity\n\n{markdown(head, lines[:MAX_ENTITIES])}{more}"
+
+
+def _thresholds(material: Material) -> str:
+    calm = calm_scores(material.held_out, material.held_out_scored)
+    period_seconds = material.bundle.manifest.period_seconds
+    rows = threshold_rows(material.evaluation, calm, SHOWN, period_seconds=period_seconds)
+    return section_of(rows)
 
 
 def _trade_off(material: Material) -> str:
@@ -188,19 +200,12 @@ def _data(material: Material) -> str:
         "held-out end of it, for calibration (and warm-up)": material.held_out,
         "test half": material.halves.test,
     }
-    lines = [
-        [
-            name,
-            f"{len(series)}",
-            f"{sum(len(one.values) for one in series):,}",
-            f"{sum(int(np.isnan(one.values).sum()) for one in series):,}",
-            f"{sum(int(one.label.sum()) for one in series if one.label is not None):,}",
-        ]
-        for name, series in parts.items()
-    ]
-    head = ["data", "series", "points", "missing values", "labelled points"]
     training = material.bundle.manifest.training
     known = [[name, f"{value}"] for name, value in sorted(training.items())]
     return "\n\n".join(
-        ["## Data and configuration", markdown(head, lines), markdown(["what", "value"], known)]
+        [
+            "## Data and configuration",
+            markdown(*table_of(parts)),
+            markdown(["what", "value"], known),
+        ]
     )

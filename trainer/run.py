@@ -78,13 +78,14 @@ def make(
         order.output,
         name=order.name,
         period_seconds=order.period_seconds,
-        on_point=_counted(stages, "export, calibration"),
+        on_point=counted(stages, "export, calibration"),
     )
     write_history(bundle.folder, fitted.history, best_epoch=fitted.best_epoch)
     return bundle
 
 
-def _counted(stages: Stages, title: str, *, total: int | None = None) -> Callable[[int], None]:
+def counted(stages: Stages, title: str, *, total: int | None = None) -> Callable[[int], None]:
+    """Hears of points that are done, and tells a stage how many there were so far."""
     tell, done = stages(title, total=total), 0
 
     def on_point(count: int) -> None:
@@ -130,7 +131,7 @@ def score(
 ) -> list[Scored]:
     """What the service would answer, all series side by side."""
     points = sum(len(one.values) for one in series)
-    return score_series(Fold(bundle), series, on_point=_counted(stages, title, total=points))
+    return score_series(Fold(bundle), series, on_point=counted(stages, title, total=points))
 
 
 def score_untrained(bundle: Bundle, halves: Halves, stages: Stages) -> list[Scored]:

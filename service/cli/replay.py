@@ -21,7 +21,7 @@ from service.stream.messages import Point, Verdict
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="NPZ, CSV or Parquet, or a folder.")],
+    file: Annotated[Path, typer.Argument(help="NPZ, CSV, Parquet or JSON, or a folder.")],
     url: Annotated[str, typer.Option(help="Where the service listens.")] = DEFAULT_URL,
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,

@@ -1,5 +1,6 @@
-"""Series: all points of one entity, read from NPZ, CSV or Parquet. One reader for all."""
+"""Series: all points of one entity, read from NPZ, CSV, Parquet or JSON. One reader for all."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from service.errors import BadSeries
 from service.scoring.series_csv import read_csv
+from service.scoring.series_json import read_json
 from service.scoring.series_npz import read_npz
 from service.scoring.series_parquet import read_parquet
 from service.scoring.series_types import FloatArray, Part, Segment, Series, choose
@@ -56,7 +58,7 @@ def read_file(
 ) -> list[Series]:
     """Read a file, a Parquet one may hold several entities, sorted here; raise BadSeries.
 
-    `part` is of NPZ files, `timestamp_column` of the others.
+    `part` is of NPZ files, `timestamp_column` of CSV and Parquet.
     """
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -66,7 +68,9 @@ def read_file(
         return [read_csv(path, columns, timestamp_column=timestamp_column, period=period_seconds)]
     if suffix == ".parquet":
         return read_parquet([path], columns, timestamp_column, period_seconds=period_seconds)
-    raise BadSeries(f"{path}: expected a file ending in .npz, .csv or .parquet")
+    if suffix == ".json":
+        return [read_json(path, columns, period_seconds=period_seconds)]
+    raise BadSeries(f"{path}: expected a file ending in .npz, .csv, .parquet or .json")
 
 
 def read_folder(
@@ -79,6 +83,8 @@ def read_folder(
 ) -> list[Series]:
     """Read the NPZ and CSV files of a folder, each named for its entity, or a recording.
 
+    JSON files are read where there is nothing else; beside others they are remarks on them.
+
     A recording is all Parquet files in the folder, however deep. Series are sorted by entity.
     """
     if not path.is_dir():
@@ -89,8 +95,9 @@ def read_folder(
         raise BadSeries(f"{path}: expected one kind, came {files[0].name}, {recorded[0].name}")
     if recorded:
         return read_parquet(recorded, columns, timestamp_column, period_seconds=period_seconds)
+    files = files or sorted(path.glob("*.json"))
     if not files:
-        raise BadSeries(f"{path}: expected at least one .npz, .csv or .parquet file")
+        raise BadSeries(f"{path}: expected at least one .npz, .csv, .parquet or .json file")
     for file, after in pairwise(files):
         if file.stem == after.stem:
             raise BadSeries(f"{path}: expected one file per entity, came {file.name}, {after.name}")
@@ -101,7 +108,14 @@ def read_folder(
         columns=columns,
         timestamp_column=timestamp_column,
     )
-    return [read(file) for file in files]
+    return _expect_different([read(file) for file in files], path)
+
+
+def _expect_different(series: list[Series], path: Path) -> list[Series]:
+    for name, count in Counter(one.entity for one in series).items():
+        if count > 1:
+            raise BadSeries(f"{path}: expected one file per entity, came {count} of {name}")
+    return series
 
 
 def _named_for_entities(folder: Path) -> Iterator[Path]:

@@ -4,8 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
@@ -13,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from service.errors import BadSeries
-from service.scoring.csv_cells import clock, flags, numbers
-from service.scoring.series_types import FloatArray, Segment, Series, positions
+from service.scoring.csv_cells import clock, flags
+from service.scoring.csv_rows import Cells, Row, read_cells, rows_of
+from service.scoring.series_types import Segment, Series, expanded, positions
 from service.scoring.timestamps import Place, by_period, increasing
 
 TIMESTAMP_NAMES = ("timestamp", "timestamp_ms", "time", "date", "datetime", "ts")
-ROWS_AT_ONCE = 20_000  # so that the text of a file is never in memory as a whole
-MAX_LINE_CHARACTERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def parse_csv(
 ) -> Series:
     """Read a whole text that can be rewound; `path` is its name. Raises BadSeries."""
     try:
-        rows = _rows(path, file)
+        rows = rows_of(path, file)
         _, names = next(rows, (1, []))
         header = _header(path, names, columns, timestamp_column=timestamp_column)
         return _parse(path, header, rows, period=period)
@@ -67,40 +65,11 @@ def parse_csv(
 def names_of(path: Path, file: TextIO) -> list[str]:
     """The cells of the header; then the text is at its start again. Raises BadSeries."""
     try:
-        _, cells = next(_rows(path, file), (1, []))
+        _, cells = next(rows_of(path, file), (1, []))
         file.seek(0)
     except (UnicodeDecodeError, csv.Error) as problem:
         raise BadSeries(f"{path}: expected CSV text in UTF-8: {problem}") from problem
     return [cell.strip() for cell in cells]
-
-
-def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers as an editor shows them; blank lines are skipped.
-
-    All rows must be as long as the first, before many of them are in memory.
-    """
-    delimiter = max(",;\t", key=file.readline().count)
-    file.seek(0)
-    reader = csv.reader(_lines(path, file), delimiter=delimiter, strict=True)
-    width = 0
-    for row in reader:
-        if row:
-            width = width or len(row)
-            if len(row) != width:
-                raise BadSeries(
-                    f"{path}: row {reader.line_num}: expected {width} cells, came {len(row)}"
-                )
-            yield reader.line_num, row
-
-
-def _lines(path: Path, file: TextIO) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if len(line) > MAX_LINE_CHARACTERS:
-            raise BadSeries(
-                f"{path}: row {number}: expected at most {MAX_LINE_CHARACTERS} characters, "
-                f"came {len(line)}"
-            )
-        yield line
 
 
 def _header(
@@ -121,44 +90,28 @@ def _header(
     culprits = lower.index("culprits") if "culprits" in lower else None
     others = [i for i in range(len(names)) if i not in {timestamp, label, culprits}]
     if columns is not None:
-        others = positions(path, names, columns)
+        others = positions(path, names, expanded([names[i] for i in others], columns))
     if not others or not all(names[i] for i in others):
         raise BadSeries(f"{path}: row 1: expected named dimensions, came {names}")
     return _Header(names, timestamp, label, culprits, others)
 
 
-def _parse(
-    path: Path, header: _Header, rows: Iterator[tuple[int, list[str]]], *, period: float
-) -> Series:
-    lines: list[int] = []
-    chunks: list[FloatArray] = []
+def _parse(path: Path, header: _Header, rows: Iterator[Row], *, period: float) -> Series:
     aside = [header.timestamp, header.label, header.culprits]
-    texts: dict[int, list[str]] = {index: [] for index in aside if index is not None}
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        columns = list(zip(*(cells for _, cells in batch), strict=True))
-        place = partial(_line, path, [line for line, _ in batch])
-        values = [numbers(columns[i], header.names[i], place=place) for i in header.dimensions]
-        chunks.append(np.stack(values, axis=1))  # (time, dimension)
-        lines += [line for line, _ in batch]
-        for index, cells in texts.items():
-            cells += columns[index]
-    if not chunks:
-        raise BadSeries(f"{path}: expected at least one row below the header")
-    return _series(path, header, texts, values=np.concatenate(chunks), lines=lines, period=period)
+    cells = read_cells(
+        path,
+        header.names,
+        rows,
+        dimensions=header.dimensions,
+        aside=[index for index in aside if index is not None],
+    )
+    return _series(path, header, cells, period=period)
 
 
-def _series(
-    path: Path,
-    header: _Header,
-    texts: dict[int, list[str]],
-    *,
-    values: FloatArray,
-    lines: list[int],
-    period: float,
-) -> Series:
-    place = partial(_line, path, lines)
+def _series(path: Path, header: _Header, cells: Cells, *, period: float) -> Series:
+    texts, place = cells.texts, cells.place
     if header.timestamp is None:
-        timestamps_ms = by_period(np.arange(len(lines)), period)
+        timestamps_ms = by_period(np.arange(len(cells.values)), period)
     else:
         name = header.names[header.timestamp]
         timestamps_ms = clock(texts[header.timestamp], name, place=place)
@@ -170,11 +123,7 @@ def _series(
         segments = _segments(texts[header.culprits], header, label=label, place=place)
     names = tuple(header.names[i] for i in header.dimensions)
     stamps = increasing(timestamps_ms, place)
-    return Series(path.stem, names, stamps, values, label, segments)
-
-
-def _line(path: Path, lines: Sequence[int], row: int) -> str:
-    return f"{path}: row {lines[row]}"
+    return Series(path.stem, names, stamps, cells.values, label, segments)
 
 
 def _segments(

@@ -23,7 +23,7 @@ from service.scoring.parquet_columns import (
     pyarrow,
 )
 from service.scoring.series_csv import TIMESTAMP_NAMES
-from service.scoring.series_types import FloatArray, Series, positions
+from service.scoring.series_types import FloatArray, Series, expanded, positions
 from service.scoring.timestamps import Place, by_period
 
 RECORDED: Final = {b"gaugewatch": b"points/1"}  # metadata of a recorded file
@@ -127,7 +127,8 @@ def _header(
 ) -> _Header:
     names = [str(name) for name in schema.names]
     if RECORDED.items() <= (schema.metadata or {}).items():
-        dimensions = positions(path, names[2:], names[2:] if columns is None else columns)
+        chosen = names[2:] if columns is None else expanded(names[2:], columns)
+        dimensions = positions(path, names[2:], chosen)
         return _Header(names, 0, 1, None, [2 + i for i in dimensions], is_recorded=True)
     lower = [name.lower() for name in names]
     if len(set(lower)) < len(lower):
@@ -140,8 +141,8 @@ def _header(
         raise BadSeries(f"{path}: expected a column {sought!r}, came {names}")
     aside = {entity, timestamp, label}
     others = [name for i, name in enumerate(names) if i not in aside]
-    chosen = positions(path, names, others if columns is None else columns)
-    return _Header(names, entity, timestamp, label, chosen)
+    others = others if columns is None else expanded(others, columns)
+    return _Header(names, entity, timestamp, label, positions(path, names, others))
 
 
 def _points(

@@ -1,5 +1,6 @@
 """What a series is: the points of an entity, its labelled anomalies, a choice of its columns."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from service.errors import BadSeries
 
 FloatArray = npt.NDArray[np.float64]
+_NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?$")
 Part = Literal["train", "test"]
 
 
@@ -37,14 +39,36 @@ class Series:
 
 def choose(path: Path, series: Series, columns: Sequence[str]) -> Series:
     """The chosen columns as the dimensions, in the order asked for; culprits move along."""
-    chosen = positions(path, series.dimensions, columns)
+    chosen = positions(path, series.dimensions, expanded(series.dimensions, columns))
     place = {old: new for new, old in enumerate(chosen)}
     segments = tuple(
         replace(each, dimensions=tuple(sorted(place[i] for i in each.dimensions if i in place)))
         for each in series.segments
     )
     values = np.ascontiguousarray(series.values[:, chosen])
-    return replace(series, dimensions=tuple(columns), values=values, segments=segments)
+    names = tuple(series.dimensions[old] for old in chosen)
+    return replace(series, dimensions=names, values=values, segments=segments)
+
+
+def expanded(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Ranges of columns as names: `2` and `1-3` count them from 1, `cpu..disk` is all between.
+
+    What is a name means itself; what is neither stays as it is.
+    """
+    return [name for column in columns for name in _meant(names, column)]
+
+
+def _meant(names: Sequence[str], column: str) -> Sequence[str]:
+    if column in names:
+        return [column]
+    first, dots, last = column.partition("..")
+    if dots and first in names and last in names:
+        return names[names.index(first) : names.index(last) + 1] or [column]
+    if numbers := _NUMBERS.match(column):
+        start, end = int(numbers[1]), int(numbers[2] or numbers[1])
+        if 1 <= start <= end <= len(names):
+            return names[start - 1 : end]
+    return [column]
 
 
 def positions(path: Path, names: Sequence[str], columns: Sequence[str]) -> list[int]:

@@ -34,7 +34,9 @@ def unix_ms(stamps: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.int
     return np.rint(stamps * factor).astype(np.int64)
 
 
-def by_period(rows: npt.NDArray[np.int64], period_seconds: float) -> npt.NDArray[np.int64]:
+def by_period(
+    rows: npt.NDArray[np.int64] | npt.NDArray[np.float64], period_seconds: float
+) -> npt.NDArray[np.int64]:
     """Milliseconds of rows that have no timestamps but a period."""
     return np.rint(rows.astype(np.float64) * (period_seconds * 1000)).astype(np.int64)
 

@@ -181,3 +181,39 @@ def test_the_real_command_has_the_same_exit_codes(bundle_folder: Path, file: Pat
     assert_refused(started("score", "--bundle", "none", "--input", str(file)), 1, "none")
     assert started("score").code == 2
     assert set(DIMENSIONS) >= set(json.loads(ended.out)["incidents"][0]["causes"])
+
+
+def time_series_json(path: Path) -> Path:
+    series = SERIES[0]
+    graphs = [
+        {
+            "label": name,
+            "data": [
+                {"x": int(x), "y": None if np.isnan(y) else float(y)}
+                for x, y in zip(series.timestamps_ms, values, strict=True)
+            ],
+        }
+        for name, values in zip(DIMENSIONS, series.values.T, strict=True)
+    ]
+    path.write_text(json.dumps({"dataSetName": series.entity, "graphs": graphs}), "utf-8")
+    return path
+
+
+def test_json_goes_in_and_comes_out_with_its_anomalies_marked(
+    score: Call, tmp_path: Path, fold: Fold
+) -> None:
+    path, output = time_series_json(tmp_path / "any.json"), tmp_path / "out.json"
+    assert score("--input", str(path), "--output", str(output)).code == 0
+    [expected] = score_series(fold, SERIES[:1])
+    before, after = (json.loads(one.read_text("utf-8")) for one in (path, output))
+    assert [graph["label"] for graph in after["graphs"]] == list(DIMENSIONS)
+    for graph, old in zip(after["graphs"], before["graphs"], strict=True):
+        marks = [point.get("outlier", False) for point in graph["data"]]
+        assert marks == expected.is_anomaly.tolist()
+        assert [{"x": p["x"], "y": p["y"]} for p in graph["data"]] == old["data"]
+    assert expected.is_anomaly.any()
+
+
+def test_json_comes_out_only_of_json(score: Call, file: Path, tmp_path: Path) -> None:
+    ended = score("--input", str(file), "--output", str(tmp_path / "out.json"))
+    assert_refused(ended, 2, "expected a name ending in .npz")

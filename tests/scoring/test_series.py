@@ -2,6 +2,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from service.errors import BadSeries
@@ -60,3 +62,40 @@ def test_real_folders_are_read_whole(data_set: str) -> None:
 def test_the_joint_inside_a_published_test_part_stays_a_gap() -> None:
     series = read_series(real("NAB_VAELSTM") / "machine_temp.npz", period_seconds=300)
     assert np.unique(np.diff(series.timestamps_ms)).tolist() == [300_000, 10_501 * 300_000]
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        (["b", "a"], ("b", "a")),
+        (["2-3"], ("b", "c")),
+        (["4"], ("7",)),
+        (["7"], ("7",)),  # a name before a number
+        (["a..c"], ("a", "b", "c")),
+        (["7", "1-2"], ("7", "a", "b")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "npz", "parquet"])
+def test_columns_are_chosen_by_name_or_range(
+    tmp_path: Path, kind: str, columns: list[str], chosen: tuple[str, ...]
+) -> None:
+    names, path = ["a", "b", "c", "7"], tmp_path / f"m.{kind}"
+    if kind == "csv":
+        path.write_text("time,a,b,c,7,label\n2020-01-01,1,2,3,4,0\n", "utf-8")
+    elif kind == "npz":
+        np.savez(path, test=np.array([[1.0, 2.0, 3.0, 4.0]]), dimensions=np.array(names))
+    else:
+        pq.write_table(pa.table({name: [1.0 + i] for i, name in enumerate(names)}), path)
+    series = read_series(path, columns=columns)
+    assert series.dimensions == chosen
+    assert series.values[0].tolist() == [1.0 + names.index(name) for name in chosen]
+
+
+@pytest.mark.parametrize("columns", [["5"], ["0-1"], ["3-2"], ["c..a"], ["a..x"], ["1-2", "b"]])
+def test_ranges_that_choose_nothing_or_twice_are_refused(
+    tmp_path: Path, columns: list[str]
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("a,b,c\n1,2,3\n", "utf-8")
+    with pytest.raises(BadSeries, match="expected different columns"):
+        read_series(path, columns=columns)

@@ -108,7 +108,7 @@ def test_wrong_choices_and_bytes_are_explained(tmp_path: Path) -> None:
     path.write_bytes(b"time,cpu\n1,\xff\n")
     with pytest.raises(BadSeries, match="expected CSV text in UTF-8"):
         read_series(path)
-    with pytest.raises(BadSeries, match=r"ending in \.npz, \.csv or \.parquet"):
+    with pytest.raises(BadSeries, match=r"ending in \.npz, \.csv, \.parquet or \.json"):
         read_series(tmp_path / "points.txt")
 
 
@@ -127,7 +127,7 @@ def test_csv_keeps_every_float(
 
 
 def test_rows_are_right_beyond_one_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.scoring.series_csv.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("service.scoring.csv_rows.ROWS_AT_ONCE", 3)
     rows = [f"{i},{i * 10}" for i in range(8)]
     series = read_series(csv_file(tmp_path, "\n".join(["ts,cpu", *rows])))
     assert series.values[:, 0].tolist() == [i * 10 for i in range(8)]

@@ -291,6 +291,37 @@ def test_evaluate_shows_a_table(run: Run, tmp_path: Path) -> None:
     assert "random" in ran.out
 
 
+def test_evaluate_compares_the_thresholds_asked_for(run: Run, tmp_path: Path) -> None:
+    bundle, data = loaded_tiny_bundle(tmp_path), npz(tmp_path)
+    asked = ("--threshold", "pot", "--threshold", "quantile:0.02", "--threshold", "best-f1")
+    ran = run("evaluate", bundle.folder, "--data", data, "--json", *asked)
+    assert ran.code == 0, ran.err
+    rows = json.loads(ran.out)["thresholds"]
+    assert list(rows) == ["service", "pot:0.001", "quantile:0.02", "best-f1"]
+    assert all(row["event_recall"] == 1.0 for row in rows.values())
+    shown = run("evaluate", bundle.folder, "--data", data, *asked)
+    assert "(oracle)" in shown.out
+    assert "flagged points" in shown.out
+
+
+def test_a_threshold_nobody_knows_is_one_red_line(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--threshold", "otsu")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+
+
+def test_a_threshold_that_needs_a_training_half_is_left_out_aloud(run: Run, tmp_path: Path) -> None:
+    bundle, path = loaded_tiny_bundle(tmp_path), tmp_path / "alpha.csv"
+    with np.load(npz(tmp_path), allow_pickle=False) as arrays:
+        columns = np.column_stack([arrays["test"], arrays["label"]])
+    header = ",".join((*DIMENSIONS, "label"))
+    np.savetxt(path, columns, delimiter=",", header=header, comments="", fmt="%g")
+    ran = run("evaluate", bundle.folder, "--data", path, "--json", "--threshold", "pot")
+    assert ran.code == 0, ran.err
+    assert list(json.loads(ran.out)["thresholds"]) == ["service"]
+    assert "pot:0.001 is left out" in ran.err
+
+
 def test_evaluate_without_labels_has_nothing_to_say(run: Run, tmp_path: Path) -> None:
     bundle = loaded_tiny_bundle(tmp_path)
     ran = run("evaluate", bundle.folder, "--data", npz(tmp_path, is_labelled=False))
@@ -445,3 +476,25 @@ def test_fit_of_a_csv_file_chooses_columns_and_says_that_nothing_was_measured(
     assert bundle.manifest.dimensions == ("a", "b", "d")
     assert "nothing was measured" in ran.out
     assert "held-out end" in (bundle.folder / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_published_set_is_fitted_as_it_lies_there(run: Run, tmp_path: Path) -> None:
+    for half, count, seed in (("train", 1600, 4), ("test", 500, 5)):
+        (tmp_path / "SMD" / half).mkdir(parents=True)
+        values = values_like("alpha", count, seed=seed)
+        np.savetxt(tmp_path / "SMD" / half / "alpha.txt", values, delimiter=",")
+    options = [*FIT[2:], "--model", "linear", "--no-report", "--json", "--trim", "0.04"]
+    given = ("--data", tmp_path / "SMD", "--output", tmp_path / "out", "--name", "m")
+    ran = run("fit", *given, *options, "--columns", "1-3", "--test-rows", ":300")
+    assert ran.code == 0, ran.err
+    (bundle,) = json.loads(ran.out)["bundles"]
+    manifest = load_bundle(Path(bundle["folder"])).manifest
+    assert (manifest.entities, manifest.dimensions) == (("alpha",), ("d00", "d01", "d02"))
+    assert manifest.training["trim"] == 0.04
+    assert manifest.training["trimmed_points"] == 16 * 2
+    assert str(manifest.training["trimmed"]).startswith("alpha ")
+    told = " ".join(ran.err.split())
+    assert "layout smd (train/*.txt of 1 machines)" in told
+    assert "to test on: 1 series of 300 points" in told
+    assert "32 points, the 4.0% of windows" in told

@@ -99,7 +99,7 @@ def test_the_figures_of_a_report_are_those_of_its_data(reported: tuple[Material,
     assert f"| average precision | {rows['bundle']['average_precision']:.3f} |" in text
     assert f"| {rows['random']['vus_pr']:.3f} |" in text
     own = max(given.evaluation.scored, key=lambda scored: float(np.nanmax(scored.severity)))
-    assert "| test half | 2 | 800 | 0 | 40 |" in text
+    assert "| test half | 2 | 800 | 0 | 0 | 0 | 0 | 40 |" in text
     assert f"{len(own.score)} points, {own.is_anomaly.sum()} anomalous" in text
     assert f"severity {np.nanmax(own.severity):.3g}" in text
 
