@@ -91,6 +91,12 @@ def test_a_range_of_smd_that_the_label_has_with_its_end_gets_it(tmp_path: Path) 
     assert len(told) == 1
 
 
+def test_empty_cells_of_an_array_are_missing_values(tmp_path: Path) -> None:
+    text(published_sets.smd(tmp_path) / "train/machine-1-1.txt", ["1,2,3", "1,,nan"])
+    found, _ = halves(tmp_path)
+    assert np.isnan(found.train[0].values).tolist() == [[False] * 3, [False, True, True]]
+
+
 def test_one_file_of_smd_is_one_machine_with_both_halves(tmp_path: Path) -> None:
     published_sets.smd(tmp_path, "machine-1-2")
     published_sets.smd(tmp_path)
@@ -102,9 +108,11 @@ def test_one_file_of_smd_is_one_machine_with_both_halves(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("file", "lines", "message"),
     [
-        ("train/machine-1-1.txt", ["1,2,3", "1,x,3"], "machine-1-1.txt: .*'x'.* row 1, column 2"),
+        ("train/machine-1-1.txt", ["1,2,3", "1,x,3"], "row 2, column 2: expected a number, came"),
+        ("train/machine-1-1.txt", ["1,2,3", "1,2"], "row 2: expected 3 cells, came 2"),
         ("train/machine-1-1.txt", ["1,2,3", "1,inf,3"], "row 2, column 2: expected a finite"),
         ("train/machine-1-1.txt", [], "found nothing"),
+        ("train/machine-1-1.txt", ["", " "], "found nothing"),
         ("test_label/machine-1-1.txt", ["0", "1"], "expected 1 label for each of 6 points"),
         ("test_label/machine-1-1.txt", "010020", "row 5: expected 0 or 1, came 2"),
         ("interpretation_label/machine-1-1.txt", ["1-3:1", "x"], "row 2: expected start-end"),

@@ -1,10 +1,13 @@
 """Arrays without a header: comma-separated text and NPY, (time, dimension)."""
 
+import csv
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from service.errors import BadSeries
+from service.scoring.csv_rows import read_cells, rows_of
 from service.scoring.series import FloatArray
 from trainer.layouts.source import BoolArray
 
@@ -64,9 +67,28 @@ def _npy(path: Path) -> FloatArray:
 
 
 def _text(path: Path) -> FloatArray:
-    if not path.is_file() or not path.stat().st_size:
+    if not path.is_file() or not _has_text(path):
         raise BadSeries(f"{path}: expected comma-separated numbers, found nothing")
     try:
         return np.loadtxt(path, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as problem:  # it names row and column
+    except ValueError:
+        return _cell_by_cell(path)
+
+
+def _has_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(map(bytes.strip, file))
+
+
+def _cell_by_cell(path: Path) -> FloatArray:
+    """The same, where cells are empty or wrong: a tenth as fast, and each refusal has its place."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = rows_of(path, file)
+            first = next(rows)
+            names = [str(column) for column in range(1, len(first[1]) + 1)]
+            columns = range(len(names))
+            found = read_cells(path, names, chain([first], rows), dimensions=columns, aside=())
+    except (UnicodeDecodeError, csv.Error, StopIteration) as problem:
         raise BadSeries(f"{path}: expected comma-separated numbers: {problem}") from problem
+    return found.values
