@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
+from trainer.configs_window import WINDOW_CONFIGS, WINDOW_PRESETS
 from trainer.knobs import (
     LISTED,
     NUMBERS,
@@ -137,8 +138,10 @@ CONFIGS: dict[str, type[Config]] = {
     "gru_vae": GruVaeConfig,
     "linear": LinearConfig,
     "slmr": SlmrConfig,
+    **WINDOW_CONFIGS,
 }
-_PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
+_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    **WINDOW_PRESETS,
     ("linear", "small"): {},
     ("blind_spot", "small"): {},
     ("blind_spot", "base"): {"hidden": 128, "depth": 2, "epochs": 60, "threads": 2},

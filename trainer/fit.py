@@ -14,12 +14,15 @@ from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, SlmrConfig
+from trainer.configs_window import WindowConfig
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
 from trainer.linear import clip, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
+from trainer.models.window_network import WindowNetwork
+from trainer.models.window_table import window_network
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
 from trainer.windows import MIN_ROWS, Split, impute, medians, split, stretches
@@ -145,13 +148,19 @@ def _network(dimensions: int, config: Config) -> Network:
             return GruVae(dimensions, config).eval()
         case SlmrConfig():
             return Slmr(dimensions, config).eval()
+        case WindowConfig():
+            return window_network(dimensions, config).eval()
     return None
 
 
 def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
-    """Root mean square of what the skip leaves over of the fit parts."""
+    """Root mean square of what the skip leaves over of the fit parts; 1 without a skip."""
+    if isinstance(fitted.network, WindowNetwork) and not fitted.network.is_linear_skip:
+        return np.ones(len(fitted.dimensions))
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
-    if not isinstance(fitted.network, GruVae):  # leave-one-out knows no row without its lags
+    if not isinstance(
+        fitted.network, GruVae | WindowNetwork
+    ):  # leave-one-out knows no row without its lags
         residual = residual[window_ends([len(piece) for piece in clipped])]
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 

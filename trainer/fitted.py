@@ -10,11 +10,13 @@ from trainer.linear import INPUT_LIMIT, Linear
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
+from trainer.models.window_network import WindowNetwork
 from trainer.nearest import Nearest
 from trainer.training import Progress
 from trainer.windows import Split, impute
 
-Network = BlindSpot | GruVae | Slmr | None  # None: the linear prediction is all there is
+Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
+# None: the linear prediction is all there is
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Fitted:
 
     def skip(self, clipped: FloatArray) -> FloatArray:
         """What is expected of clipped scaled rows (time, dimension) without the network."""
-        if not isinstance(self.network, GruVae):
+        if not isinstance(self.network, GruVae | WindowNetwork):
             return self.linear.leave_one_out.predict(clipped)
         if self.network.is_linear_skip:
             return self.linear.pca.reconstruct(clipped)
+        if isinstance(self.network, WindowNetwork):
+            return np.zeros_like(clipped)
         return np.broadcast_to(self.linear.pca.mean, clipped.shape)
 
     def residual(self, clipped: FloatArray) -> FloatArray:

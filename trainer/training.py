@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -17,10 +17,11 @@ LAST_RATE = 0.02  # share of the learning rate that is left at the end of its co
 
 
 class Loss(NamedTuple):
-    """What is to become small, and what it is made of."""
+    """What is to become small, what it is made of, and which weights move for it."""
 
     value: Tensor
     terms: Mapping[str, Tensor]
+    moved: Sequence[nn.Parameter] = ()  # none named: all of the network
 
 
 class Lesson(Protocol):
@@ -115,7 +116,7 @@ class Training:
         culprit = f"the {' and '.join(wrong)} term" if wrong else "the loss"
         self._expect_finite(value, culprit, epoch=epoch, step=step)
         self._optimiser.zero_grad()
-        loss.value.backward()  # type: ignore[no-untyped-call]
+        loss.value.backward(inputs=list(loss.moved) or None)  # type: ignore[no-untyped-call]
         limit = self._config.gradient_norm
         norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), limit)
         self._expect_finite(float(norm), "the gradient", epoch=epoch, step=step)

@@ -25,11 +25,13 @@ from service.scoring.fold import Fold, Points
 from tests.builders import tiny_bundle
 from tests.trainer import small
 from trainer.build import build_bundle
+from trainer.config import Model
 from trainer.fit import fit
 
 ROOT = Path("exported_models")
 SHIPPED = sorted(path.parent for path in ROOT.glob("*/*/bundle.json"))
 TITLES = [folder.relative_to(ROOT).as_posix() for folder in SHIPPED]
+EXPORTED: list[Model] = ["blind_spot", *small.WINDOWED]
 MAX_SHIPPED_BYTES = 2_000_000
 FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropout")
 PARITY = 1e-4  # scaled units
@@ -37,20 +39,18 @@ PARITY = 1e-4  # scaled units
 Float32Array = np.typing.NDArray[np.float32]
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(folder: Path, model: Model) -> Bundle:
     """Two entities, trained for a blink."""
     series = [small.series("alpha"), small.series("beta", level=3.0)]
-    folder = tmp_path_factory.mktemp("exported")
-    return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
+    return build_bundle(fit(series, small.tiny(model)), folder, name="small", period_seconds=60)
 
 
-@pytest.fixture(scope="session", params=["tiny", "exported", *TITLES])
+@pytest.fixture(scope="session", params=["tiny", *EXPORTED, *TITLES])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     if request.param == "tiny":
         return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
-    if request.param == "exported":
-        return load_bundle(request.getfixturevalue("exported"))
+    if request.param in EXPORTED:
+        return exported(tmp_path_factory.mktemp("exported"), request.param)
     return load_bundle(ROOT / request.param)
 
 

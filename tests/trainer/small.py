@@ -4,6 +4,7 @@ import numpy as np
 
 from service.scoring.series import Series
 from trainer.config import Config, Model, preset
+from trainer.configs_window import WINDOW_CONFIGS
 
 DIMENSIONS = ("a", "b", "c", "d", "e", "f")
 TINY: dict[Model, dict[str, object]] = {
@@ -22,7 +23,18 @@ TINY: dict[Model, dict[str, object]] = {
     },
     "linear": {"clusters": 4},
     "slmr": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
+    "vae_lstm": {
+        "window_length": 24,
+        "windows": 3,
+        "hidden": 32,
+        "lstm_hidden": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
 }
+WINDOWED: list[Model] = [model for model in TINY if model in WINDOW_CONFIGS]
 
 
 def series(entity: str = "alpha", *, count: int = 1200, level: float = 0.0) -> Series:

@@ -1,0 +1,75 @@
+"""The knobs of the models that look at a whole window at every point, and their presets."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+
+from trainer.knobs import Model, NetworkConfig, Preset
+
+WindowScore = Literal["last_step", "last_window", "sum"]
+
+
+class WindowConfig(NetworkConfig):
+    """What every network over whole windows understands."""
+
+    is_linear_skip: bool = Field(default=False, description="model what a PCA leaves over")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    l2: float = Field(default=0.0, ge=0)
+    batch: PositiveInt = Field(default=64, description="windows per update")
+    epochs: int = Field(default=30, ge=0, description="0: the untrained network")
+    epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
+
+
+class VaeLstmConfig(WindowConfig):
+    """VAE-LSTM; the defaults are the preset `small`."""
+
+    model: Literal["vae_lstm"] = "vae_lstm"
+    window_length: int = Field(default=64, ge=16, description="points of all local windows")
+    windows: int = Field(
+        default=4, ge=2, validate_default=True, description="local, one behind the other"
+    )
+    hidden: int = Field(default=256, ge=16, multiple_of=16, description="of the dense layers")
+    code: PositiveInt = Field(default=6, description="numbers that stand for a local window")
+    lstm_hidden: PositiveInt = 32
+    sigma: float = Field(default=0.1, gt=0, description="noise of the decoder, in scaled units")
+    is_sigma_learned: bool = False
+    frozen_share: float = Field(
+        default=0.3, ge=0, lt=1, description="of the updates, at their end: codes stand still"
+    )
+    score: WindowScore = Field(default="last_step", description="what the error is taken over")
+
+    @field_validator("windows")
+    @classmethod
+    def _are_whole(cls, windows: int, info: ValidationInfo) -> int:
+        """Three layers halve a local window."""
+        length = info.data.get("window_length", 8 * windows)
+        if length % (8 * windows):
+            raise ValueError(
+                f"expected a window_length of {windows} times 8, 16, 24, ... points, got {length}"
+            )
+        return windows
+
+
+WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {"vae_lstm": VaeLstmConfig}
+WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    ("vae_lstm", "small"): {},
+    ("vae_lstm", "base"): {
+        "window_length": 144,
+        "windows": 6,
+        "hidden": 512,
+        "lstm_hidden": 64,
+        "epochs": 60,
+        "threads": 2,
+    },
+    # the sizes of Lin et al., ICASSP 2020, for windows of 48 points
+    ("vae_lstm", "paper"): {
+        "window_length": 576,
+        "windows": 12,
+        "hidden": 512,
+        "lstm_hidden": 64,
+        "learning_rate": 4e-4,
+        "batch": 32,
+        "epochs": 60,
+        "threads": 2,
+    },
+}

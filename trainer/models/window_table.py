@@ -1,0 +1,14 @@
+"""Which network a configuration of a model over whole windows asks for."""
+
+from collections.abc import Callable
+
+from trainer.configs_window import VaeLstmConfig, WindowConfig
+from trainer.models.vae_lstm import VaeLstm
+from trainer.models.window_network import WindowNetwork
+
+NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {VaeLstmConfig: VaeLstm}
+
+
+def window_network(dimensions: int, config: WindowConfig) -> WindowNetwork:
+    """With its initial weights."""
+    return NETWORKS[type(config)](dimensions, config)
