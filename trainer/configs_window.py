@@ -50,8 +50,36 @@ class VaeLstmConfig(WindowConfig):
         return windows
 
 
-WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {"vae_lstm": VaeLstmConfig}
+class RvaeConfig(WindowConfig):
+    """The recurrent VAE; the defaults are the preset `small`."""
+
+    model: Literal["rvae"] = "rvae"
+    window_length: int = Field(default=64, ge=5, description="points")
+    hidden: PositiveInt = Field(default=32, description="of the GRUs")
+    dense: PositiveInt = 32
+    latent: PositiveInt = 8
+    reconstruction: Literal["mse", "bce"] = Field(
+        default="mse", description="bce: binary cross-entropy, values between 0 and 1"
+    )
+    kl_factor: float = Field(default=1e-3, ge=0)
+    warm_up_epochs: int = Field(default=5, ge=0, description="the factor grows from 0 over these")
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+    @field_validator("reconstruction")
+    @classmethod
+    def _is_possible(cls, reconstruction: str, info: ValidationInfo) -> str:
+        """What a PCA leaves over is no probability."""
+        if reconstruction == "bce" and info.data.get("is_linear_skip"):
+            raise ValueError("expected mse with is_linear_skip, got bce")
+        return reconstruction
+
+
+WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {"rvae": RvaeConfig, "vae_lstm": VaeLstmConfig}
 WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    ("rvae", "small"): {},
+    ("rvae", "base"): {"hidden": 64, "dense": 64, "latent": 16, "epochs": 60, "threads": 2},
+    # what the service of the aSTEP project asks for unless told otherwise
+    ("rvae", "paper"): {"learning_rate": 1e-3, "batch": 256, "epochs": 60, "threads": 2},
     ("vae_lstm", "small"): {},
     ("vae_lstm", "base"): {
         "window_length": 144,

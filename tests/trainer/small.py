@@ -22,6 +22,16 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "linear": {"clusters": 4},
+    "rvae": {
+        "window_length": 12,
+        "hidden": 8,
+        "dense": 8,
+        "latent": 3,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
     "slmr": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
     "vae_lstm": {
         "window_length": 24,

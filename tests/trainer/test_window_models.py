@@ -27,6 +27,14 @@ SKIPPING = [
 BROKEN = slice(200, 260)  # of the calibration rows: dimension 1 as it is at another time
 # what each needs to see it
 LEARNING: dict[Model, dict[str, object]] = {
+    "rvae": {
+        "hidden": 16,
+        "dense": 16,
+        "epochs": 8,
+        "epoch_steps": 50,
+        "learning_rate": 1e-2,
+        "kl_factor": 1e-4,
+    },
     "vae_lstm": {
         "window_length": 32,
         "windows": 2,

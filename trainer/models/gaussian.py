@@ -6,7 +6,9 @@ Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+LOG_VARIANCE_LIMIT = 10.0  # either way; no code is surer, and no variance overflows
 
 
 class Gaussian(NamedTuple):
@@ -24,3 +26,16 @@ class Gaussian(NamedTuple):
         """From the standard normal distribution, in nats, summed over the code (...); eq. 10."""
         terms = self.mean.square() + self.log_variance.exp() - self.log_variance - 1
         return 0.5 * terms.sum(dim=-1)
+
+
+class GaussianHead(nn.Module):
+    """One linear layer each for mean and variance of a code."""
+
+    def __init__(self, width: int, latent: int) -> None:
+        super().__init__()
+        self.mean, self.log_variance = nn.Linear(width, latent), nn.Linear(width, latent)
+
+    def forward(self, h: Tensor) -> Gaussian:
+        """(..., width) -> the code (..., Z)."""
+        spread = self.log_variance(h).clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
+        return Gaussian(self.mean(h), spread)

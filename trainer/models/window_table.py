@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
-from trainer.configs_window import VaeLstmConfig, WindowConfig
+from trainer.configs_window import RvaeConfig, VaeLstmConfig, WindowConfig
+from trainer.models.rvae import Rvae
 from trainer.models.vae_lstm import VaeLstm
 from trainer.models.window_network import WindowNetwork
 
-NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {VaeLstmConfig: VaeLstm}
+NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {
+    RvaeConfig: Rvae,
+    VaeLstmConfig: VaeLstm,
+}
 
 
 def window_network(dimensions: int, config: WindowConfig) -> WindowNetwork:
