@@ -50,6 +50,22 @@ class VaeLstmConfig(WindowConfig):
         return windows
 
 
+class LstmVaeConfig(WindowConfig):
+    """LSTM-VAE; the defaults are the preset `small`."""
+
+    model: Literal["lstm_vae"] = "lstm_vae"
+    window_length: int = Field(default=32, ge=5, description="points")
+    hidden: PositiveInt = Field(default=32, description="of the LSTMs")
+    latent: PositiveInt = 3
+    likelihood: Literal["mse", "gaussian"] = Field(
+        default="mse", description="gaussian: the spread of every value is learned, too"
+    )
+    scale_low: float = Field(default=0.02, gt=0, lt=1, description="of a learned spread")
+    kl_factor: float = Field(default=0.1, ge=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    batch: PositiveInt = Field(default=100, description="windows per update")
+
+
 class RvaeConfig(WindowConfig):
     """The recurrent VAE; the defaults are the preset `small`."""
 
@@ -74,12 +90,57 @@ class RvaeConfig(WindowConfig):
         return reconstruction
 
 
-WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {"rvae": RvaeConfig, "vae_lstm": VaeLstmConfig}
+class UsadConfig(WindowConfig):
+    """USAD; the defaults are the preset `small`."""
+
+    model: Literal["usad"] = "usad"
+    is_linear_skip: Literal[False] = Field(default=False, description="values between 0 and 1")
+    window_length: int = Field(default=12, ge=5, description="points")
+    hidden: PositiveInt = Field(default=512, description="no layer is wider")
+    latent: PositiveInt = 40
+    alpha: float = Field(
+        default=0.5, ge=0, le=1, description="weight of the first autoencoder; 0.1 finds more"
+    )
+    last_e: float = Field(default=2.0, ge=1, description="the adversary has a weight of 1 - 1 / e")
+    score: Literal["last_step", "sum"] = Field(
+        default="last_step", description="what the error is taken over"
+    )
+    batch: PositiveInt = Field(default=128, description="windows per update")
+    epoch_steps: PositiveInt = Field(default=100, description="updates per epoch")
+
+
+WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {
+    "lstm_vae": LstmVaeConfig,
+    "rvae": RvaeConfig,
+    "usad": UsadConfig,
+    "vae_lstm": VaeLstmConfig,
+}
 WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    ("lstm_vae", "small"): {},
+    ("lstm_vae", "base"): {"window_length": 64, "hidden": 64, "epochs": 60, "threads": 2},
+    # the comparison of Su et al., KDD 2019, and the public code it took
+    ("lstm_vae", "paper"): {
+        "window_length": 100,
+        "hidden": 64,
+        "learning_rate": 1e-3,
+        "epochs": 60,
+        "threads": 2,
+    },
     ("rvae", "small"): {},
     ("rvae", "base"): {"hidden": 64, "dense": 64, "latent": 16, "epochs": 60, "threads": 2},
     # what the service of the aSTEP project asks for unless told otherwise
     ("rvae", "paper"): {"learning_rate": 1e-3, "batch": 256, "epochs": 60, "threads": 2},
+    ("usad", "small"): {},
+    ("usad", "base"): {"hidden": 1024, "latent": 100, "epochs": 60, "threads": 2},
+    # Audibert et al., KDD 2020: as wide as the windows, a code of 40 numbers per point
+    ("usad", "paper"): {
+        "hidden": 1_000_000,
+        "latent": 480,
+        "last_e": 70.0,
+        "batch": 7919,
+        "epochs": 70,
+        "threads": 2,
+    },
     ("vae_lstm", "small"): {},
     ("vae_lstm", "base"): {
         "window_length": 144,

@@ -22,6 +22,14 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "linear": {"clusters": 4},
+    "lstm_vae": {
+        "window_length": 8,
+        "hidden": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
     "rvae": {
         "window_length": 12,
         "hidden": 8,
@@ -33,6 +41,14 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "slmr": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
+    "usad": {
+        "window_length": 5,
+        "latent": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 6,
+        "clusters": 4,
+    },
     "vae_lstm": {
         "window_length": 24,
         "windows": 3,

@@ -27,6 +27,7 @@ SKIPPING = [
 BROKEN = slice(200, 260)  # of the calibration rows: dimension 1 as it is at another time
 # what each needs to see it
 LEARNING: dict[Model, dict[str, object]] = {
+    "lstm_vae": {"hidden": 16, "epochs": 6, "epoch_steps": 50, "learning_rate": 1e-2},
     "rvae": {
         "hidden": 16,
         "dense": 16,
@@ -35,6 +36,7 @@ LEARNING: dict[Model, dict[str, object]] = {
         "learning_rate": 1e-2,
         "kl_factor": 1e-4,
     },
+    "usad": {"latent": 16, "epochs": 6, "epoch_steps": 100, "learning_rate": 1e-2},
     "vae_lstm": {
         "window_length": 32,
         "windows": 2,

@@ -2,13 +2,23 @@
 
 from collections.abc import Callable
 
-from trainer.configs_window import RvaeConfig, VaeLstmConfig, WindowConfig
+from trainer.configs_window import (
+    LstmVaeConfig,
+    RvaeConfig,
+    UsadConfig,
+    VaeLstmConfig,
+    WindowConfig,
+)
+from trainer.models.lstm_vae import LstmVae
 from trainer.models.rvae import Rvae
+from trainer.models.usad import Usad
 from trainer.models.vae_lstm import VaeLstm
 from trainer.models.window_network import WindowNetwork
 
 NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {
+    LstmVaeConfig: LstmVae,
     RvaeConfig: Rvae,
+    UsadConfig: Usad,
     VaeLstmConfig: VaeLstm,
 }
 
