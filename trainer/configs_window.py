@@ -66,6 +66,21 @@ class LstmVaeConfig(WindowConfig):
     batch: PositiveInt = Field(default=100, description="windows per update")
 
 
+class MtadGatConfig(WindowConfig):
+    """MTAD-GAT; the defaults are the preset `small`."""
+
+    model: Literal["mtad_gat"] = "mtad_gat"
+    window_length: int = Field(default=21, ge=5, description="points; the lookback and one")
+    hidden: PositiveInt = Field(default=48, description="of the GRUs and of the forecast")
+    depth: PositiveInt = Field(default=1, description="dense layers of the forecast")
+    embed: int = Field(
+        default=16, ge=0, description="numbers a pair of nodes is judged by; 0: twice a node's"
+    )
+    gamma: float = Field(default=1.0, ge=0, description="weight of the reconstruction")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="in the forecast")
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+
 class RvaeConfig(WindowConfig):
     """The recurrent VAE; the defaults are the preset `small`."""
 
@@ -111,6 +126,7 @@ class UsadConfig(WindowConfig):
 
 WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {
     "lstm_vae": LstmVaeConfig,
+    "mtad_gat": MtadGatConfig,
     "rvae": RvaeConfig,
     "usad": UsadConfig,
     "vae_lstm": VaeLstmConfig,
@@ -122,6 +138,26 @@ WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
     ("lstm_vae", "paper"): {
         "window_length": 100,
         "hidden": 64,
+        "learning_rate": 1e-3,
+        "epochs": 60,
+        "threads": 2,
+    },
+    ("mtad_gat", "small"): {},
+    ("mtad_gat", "base"): {
+        "window_length": 41,
+        "hidden": 96,
+        "embed": 32,
+        "learning_rate": 1e-3,
+        "epochs": 60,
+        "threads": 2,
+    },
+    # the sizes of Zhao et al., ICDM 2020, and of the public code
+    ("mtad_gat", "paper"): {
+        "window_length": 101,
+        "hidden": 150,
+        "depth": 3,
+        "embed": 0,
+        "dropout": 0.3,
         "learning_rate": 1e-3,
         "epochs": 60,
         "threads": 2,

@@ -30,6 +30,15 @@ TINY: dict[Model, dict[str, object]] = {
         "epoch_steps": 5,
         "clusters": 4,
     },
+    "mtad_gat": {
+        "window_length": 7,
+        "hidden": 8,
+        "embed": 4,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
     "rvae": {
         "window_length": 12,
         "hidden": 8,

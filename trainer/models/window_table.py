@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from trainer.configs_window import (
     LstmVaeConfig,
+    MtadGatConfig,
     RvaeConfig,
     UsadConfig,
     VaeLstmConfig,
     WindowConfig,
 )
 from trainer.models.lstm_vae import LstmVae
+from trainer.models.mtad_gat import MtadGat
 from trainer.models.rvae import Rvae
 from trainer.models.usad import Usad
 from trainer.models.vae_lstm import VaeLstm
@@ -17,6 +19,7 @@ from trainer.models.window_network import WindowNetwork
 
 NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {
     LstmVaeConfig: LstmVae,
+    MtadGatConfig: MtadGat,
     RvaeConfig: Rvae,
     UsadConfig: Usad,
     VaeLstmConfig: VaeLstm,
