@@ -1,10 +1,10 @@
 """The knobs of the models that look at a whole window at every point, and their presets."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
-from trainer.knobs import Model, NetworkConfig, Preset
+from trainer.knobs import NUMBERS, Model, NetworkConfig, Preset
 
 WindowScore = Literal["last_step", "last_window", "sum"]
 
@@ -48,6 +48,25 @@ class VaeLstmConfig(WindowConfig):
                 f"expected a window_length of {windows} times 8, 16, 24, ... points, got {length}"
             )
         return windows
+
+
+class DagmmConfig(WindowConfig):
+    """DAGMM; the defaults are the preset `small`."""
+
+    model: Literal["dagmm"] = "dagmm"
+    window_length: int = Field(default=5, ge=5, description="points; at least the 5 of the lags")
+    is_pointwise: bool = Field(default=True, description="only the newest of them goes in")
+    layers: Annotated[tuple[PositiveInt, ...], *NUMBERS] = Field(
+        default=(32, 16), description="sizes between a point and its code"
+    )
+    code: PositiveInt = 2
+    gaussians: PositiveInt = Field(default=4, description="of the mixture")
+    hidden: PositiveInt = Field(default=10, description="of the network that tells membership")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="in that network")
+    energy_weight: float = Field(default=0.1, ge=0, description="lambda 1")
+    penalty_weight: float = Field(default=1e-4, ge=0, description="lambda 2; 0.005 in the paper")
+    learning_rate: float = Field(default=3e-3, gt=0)
+    batch: PositiveInt = Field(default=256, description="windows per update")
 
 
 class LstmVaeConfig(WindowConfig):
@@ -125,6 +144,7 @@ class UsadConfig(WindowConfig):
 
 
 WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {
+    "dagmm": DagmmConfig,
     "lstm_vae": LstmVaeConfig,
     "mtad_gat": MtadGatConfig,
     "rvae": RvaeConfig,
@@ -132,6 +152,18 @@ WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {
     "vae_lstm": VaeLstmConfig,
 }
 WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    ("dagmm", "small"): {},
+    ("dagmm", "base"): {"layers": (64, 32), "code": 4, "epochs": 60, "threads": 2},
+    # Zong et al., ICLR 2018, as for KDDCUP
+    ("dagmm", "paper"): {
+        "layers": (60, 30, 10),
+        "code": 1,
+        "penalty_weight": 5e-3,
+        "learning_rate": 1e-4,
+        "batch": 1024,
+        "epochs": 200,
+        "threads": 2,
+    },
     ("lstm_vae", "small"): {},
     ("lstm_vae", "base"): {"window_length": 64, "hidden": 64, "epochs": 60, "threads": 2},
     # the comparison of Su et al., KDD 2019, and the public code it took

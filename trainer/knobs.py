@@ -7,7 +7,16 @@ from pydantic.functional_serializers import PlainSerializer
 from pydantic.functional_validators import AfterValidator
 
 Model = Literal[
-    "blind_spot", "gru_vae", "linear", "lstm_vae", "mtad_gat", "rvae", "slmr", "usad", "vae_lstm"
+    "blind_spot",
+    "dagmm",
+    "gru_vae",
+    "linear",
+    "lstm_vae",
+    "mtad_gat",
+    "rvae",
+    "slmr",
+    "usad",
+    "vae_lstm",
 ]
 Preset = Literal["small", "base", "paper"]
 ClosedForm = Literal["raw", "pca", "leave_one_out", "nearest"]

@@ -22,6 +22,7 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "linear": {"clusters": 4},
+    "dagmm": {"layers": (8,), "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
     "lstm_vae": {
         "window_length": 8,
         "hidden": 8,

@@ -27,6 +27,13 @@ SKIPPING = [
 BROKEN = slice(200, 260)  # of the calibration rows: dimension 1 as it is at another time
 # what each needs to see it
 LEARNING: dict[Model, dict[str, object]] = {
+    "dagmm": {
+        "layers": (16, 8),
+        "batch": 128,
+        "epochs": 8,
+        "epoch_steps": 50,
+        "learning_rate": 1e-2,
+    },
     "lstm_vae": {"hidden": 16, "epochs": 6, "epoch_steps": 50, "learning_rate": 1e-2},
     "mtad_gat": {"hidden": 16, "epochs": 4, "epoch_steps": 40, "learning_rate": 1e-2},
     "rvae": {

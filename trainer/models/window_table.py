@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from trainer.configs_window import (
+    DagmmConfig,
     LstmVaeConfig,
     MtadGatConfig,
     RvaeConfig,
@@ -10,6 +11,7 @@ from trainer.configs_window import (
     VaeLstmConfig,
     WindowConfig,
 )
+from trainer.models.dagmm import Dagmm
 from trainer.models.lstm_vae import LstmVae
 from trainer.models.mtad_gat import MtadGat
 from trainer.models.rvae import Rvae
@@ -18,6 +20,7 @@ from trainer.models.vae_lstm import VaeLstm
 from trainer.models.window_network import WindowNetwork
 
 NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {
+    DagmmConfig: Dagmm,
     LstmVaeConfig: LstmVae,
     MtadGatConfig: MtadGat,
     RvaeConfig: Rvae,
