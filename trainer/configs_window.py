@@ -85,6 +85,24 @@ class LstmVaeConfig(WindowConfig):
     batch: PositiveInt = Field(default=100, description="windows per update")
 
 
+class MadGanConfig(WindowConfig):
+    """MAD-GAN; the defaults are the preset `small`."""
+
+    model: Literal["mad_gan"] = "mad_gan"
+    is_linear_skip: Literal[False] = Field(default=False, description="values between 0 and 1")
+    window_length: int = Field(default=30, ge=5, description="points")
+    hidden: PositiveInt = Field(default=48, description="of all three LSTMs")
+    latent: PositiveInt = Field(default=15, description="numbers of the code of a point")
+    generator_rounds: PositiveInt = Field(
+        default=3, description="updates of the generator to one of the discriminator"
+    )
+    cycle_weight: float = Field(
+        default=100.0, ge=0, description="of the generator's share in inverting it; 0: as published"
+    )
+    discrimination_weight: float = Field(default=0.5, ge=0, le=1, description="lambda")
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+
 class MtadGatConfig(WindowConfig):
     """MTAD-GAT; the defaults are the preset `small`."""
 
@@ -146,6 +164,7 @@ class UsadConfig(WindowConfig):
 WINDOW_CONFIGS: dict[str, type[WindowConfig]] = {
     "dagmm": DagmmConfig,
     "lstm_vae": LstmVaeConfig,
+    "mad_gan": MadGanConfig,
     "mtad_gat": MtadGatConfig,
     "rvae": RvaeConfig,
     "usad": UsadConfig,
@@ -172,6 +191,16 @@ WINDOW_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
         "hidden": 64,
         "learning_rate": 1e-3,
         "epochs": 60,
+        "threads": 2,
+    },
+    ("mad_gan", "small"): {},
+    ("mad_gan", "base"): {"hidden": 100, "learning_rate": 1e-3, "epochs": 60, "threads": 2},
+    # Li et al., ICANN 2019
+    ("mad_gan", "paper"): {
+        "hidden": 100,
+        "learning_rate": 1e-3,
+        "batch": 500,
+        "epochs": 100,
         "threads": 2,
     },
     ("mtad_gat", "small"): {},

@@ -12,6 +12,7 @@ Model = Literal[
     "gru_vae",
     "linear",
     "lstm_vae",
+    "mad_gan",
     "mtad_gat",
     "rvae",
     "slmr",

@@ -31,6 +31,15 @@ TINY: dict[Model, dict[str, object]] = {
         "epoch_steps": 5,
         "clusters": 4,
     },
+    "mad_gan": {
+        "window_length": 6,
+        "hidden": 8,
+        "latent": 3,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 6,
+        "clusters": 4,
+    },
     "mtad_gat": {
         "window_length": 7,
         "hidden": 8,

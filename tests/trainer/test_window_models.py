@@ -35,6 +35,7 @@ LEARNING: dict[Model, dict[str, object]] = {
         "learning_rate": 1e-2,
     },
     "lstm_vae": {"hidden": 16, "epochs": 6, "epoch_steps": 50, "learning_rate": 1e-2},
+    "mad_gan": {"hidden": 16, "epochs": 4, "epoch_steps": 100, "learning_rate": 1e-2},
     "mtad_gat": {"hidden": 16, "epochs": 4, "epoch_steps": 40, "learning_rate": 1e-2},
     "rvae": {
         "hidden": 16,

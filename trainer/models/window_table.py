@@ -5,6 +5,7 @@ from collections.abc import Callable
 from trainer.configs_window import (
     DagmmConfig,
     LstmVaeConfig,
+    MadGanConfig,
     MtadGatConfig,
     RvaeConfig,
     UsadConfig,
@@ -13,6 +14,7 @@ from trainer.configs_window import (
 )
 from trainer.models.dagmm import Dagmm
 from trainer.models.lstm_vae import LstmVae
+from trainer.models.mad_gan import MadGan
 from trainer.models.mtad_gat import MtadGat
 from trainer.models.rvae import Rvae
 from trainer.models.usad import Usad
@@ -22,6 +24,7 @@ from trainer.models.window_network import WindowNetwork
 NETWORKS: dict[type[WindowConfig], Callable[..., WindowNetwork]] = {
     DagmmConfig: Dagmm,
     LstmVaeConfig: LstmVae,
+    MadGanConfig: MadGan,
     MtadGatConfig: MtadGat,
     RvaeConfig: Rvae,
     UsadConfig: Usad,
