@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
+from trainer.configs_window import WINDOW_CONFIGS, WINDOW_PRESETS
 from trainer.gru_vae_knobs import OMNIANOMALY, GruVaeConfig
 from trainer.knobs import (
     LISTED,
@@ -120,8 +121,10 @@ CONFIGS: dict[str, type[Config]] = {
     "linear": LinearConfig,
     "pca": PcaConfig,
     "slmr": SlmrConfig,
+    **WINDOW_CONFIGS,
 }
-_PRESETS: dict[tuple[str, Preset], dict[str, object]] = {
+_PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
+    **WINDOW_PRESETS,
     ("linear", "small"): {},
     ("pca", "small"): {},
     ("blind_spot", "small"): {},

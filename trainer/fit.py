@@ -15,6 +15,7 @@ from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
 from trainer.checkpoint import Keeper
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
+from trainer.configs_window import WindowConfig
 from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
@@ -23,6 +24,8 @@ from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
 from trainer.models.pca import fit_window_pca
 from trainer.models.slmr import Slmr
+from trainer.models.window_network import WindowNetwork
+from trainer.models.window_table import window_network
 from trainer.nearest import fit_nearest
 from trainer.training import Progress, Training, Watcher
 from trainer.trim import trim
@@ -173,15 +176,24 @@ def _network(dimensions: int, config: Config) -> Network:
             return GruVae(dimensions, config).eval()
         case SlmrConfig():
             return Slmr(dimensions, config).eval()
+        case WindowConfig():
+            return window_network(dimensions, config).eval()
     return None
+
+
+def _is_as_scaled(fitted: Fitted) -> bool:
+    """Whether the network is asked of scaled rows as they are."""
+    if isinstance(fitted.network, WindowNetwork):
+        return not fitted.network.is_linear_skip
+    return isinstance(fitted.config, GruVaeConfig) and not fitted.config.is_standardised
 
 
 def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray:
     """Root mean square of what the skip leaves over of the fit parts; 1 where it is not wanted."""
-    if isinstance(fitted.config, GruVaeConfig) and not fitted.config.is_standardised:
+    if _is_as_scaled(fitted):
         return np.ones(len(fitted.dimensions))
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
-    if not isinstance(fitted.network, GruVae):  # a skip knows no row without its lags
+    if not isinstance(fitted.network, GruVae | WindowNetwork):  # a skip knows no row without lags
         lags = LAGS if fitted.window_pca is None else fitted.window_pca.steps - 1
         residual = residual[window_ends([len(piece) for piece in clipped], lags=lags)]
     return residual_scale(residual, floor=RESIDUAL_FLOOR)

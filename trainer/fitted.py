@@ -11,12 +11,14 @@ from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
 from trainer.models.pca import WindowPca
 from trainer.models.slmr import Slmr
+from trainer.models.window_network import WindowNetwork
 from trainer.nearest import Nearest
 from trainer.training import Progress
 from trainer.trim import Ranges
 from trainer.windows import Split, impute
 
-Network = BlindSpot | GruVae | Slmr | None  # None: the linear prediction is all there is
+Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
+# None: the linear prediction is all there is
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,17 @@ class Fitted:
 
     def skip(self, clipped: FloatArray) -> FloatArray:
         """What is expected of clipped scaled rows (time, dimension) without the network."""
+        network, pca = self.network, self.linear.pca
         if self.window_pca is not None:
             return self.window_pca.reconstruct(clipped)
-        if not isinstance(self.network, GruVae):
+        if isinstance(network, WindowNetwork):
+            is_pca, usual = network.is_linear_skip, np.zeros_like(pca.mean)
+        elif isinstance(network, GruVae):
+            is_pca = network.config.is_linear_skip
+            usual = pca.mean if network.config.is_standardised else np.zeros_like(pca.mean)
+        else:
             return self.linear.leave_one_out.predict(clipped)
-        if self.network.config.is_linear_skip:
-            return self.linear.pca.reconstruct(clipped)
-        if not self.network.config.is_standardised:
-            return np.zeros_like(clipped)
-        return np.broadcast_to(self.linear.pca.mean, clipped.shape)
+        return pca.reconstruct(clipped) if is_pca else np.broadcast_to(usual, clipped.shape)
 
     def residual(self, clipped: FloatArray) -> FloatArray:
         """What the skip leaves over, in units of its root mean square; it is asked of a network."""

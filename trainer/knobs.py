@@ -6,7 +6,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from pydantic.functional_serializers import PlainSerializer
 from pydantic.functional_validators import AfterValidator
 
-Model = Literal["blind_spot", "gru_vae", "linear", "pca", "slmr"]
+Model = Literal[
+    "blind_spot",
+    "dagmm",
+    "gru_vae",
+    "linear",
+    "lstm_vae",
+    "mad_gan",
+    "mtad_gat",
+    "pca",
+    "rvae",
+    "slmr",
+    "usad",
+    "vae_lstm",
+]
 Preset = Literal["small", "base", "paper", "omnianomaly"]
 ClosedForm = Literal["raw", "pca", "leave_one_out", "nearest"]
 Member = ClosedForm | Literal["network"]

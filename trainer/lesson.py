@@ -1,6 +1,6 @@
 """What the optimisation loop is given, and what it tells: a lesson, its losses, its progress."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -10,10 +10,11 @@ from trainer.config import NetworkConfig
 
 
 class Loss(NamedTuple):
-    """What is to become small, and what it is made of."""
+    """What is to become small, what it is made of, and which weights move for it."""
 
     value: Tensor
     terms: Mapping[str, Tensor]
+    moved: Sequence[nn.Parameter] = ()  # none named: all of the network
 
 
 class Lesson(Protocol):

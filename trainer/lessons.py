@@ -6,6 +6,7 @@ import numpy as np
 
 from service.scoring.series import FloatArray
 from trainer.config import BlindSpotConfig, GruVaeConfig, SlmrConfig
+from trainer.configs_window import WindowConfig
 from trainer.fitted import Fitted
 from trainer.linear import clip
 from trainer.models.blind_spot import BlindSpot, BlindSpotLesson, Windows
@@ -13,6 +14,8 @@ from trainer.models.gru_vae import GruVae
 from trainer.models.gru_vae_lesson import GruVaeLesson, WindowsLesson
 from trainer.models.slmr import Slmr
 from trainer.models.slmr_lesson import SlmrLesson, SlmrWindows
+from trainer.models.window_lesson import WindowLesson, WindowRows
+from trainer.models.window_network import WindowNetwork
 from trainer.shuffled import Shuffled
 from trainer.training import Lesson
 from trainer.windows import Lanes, Rows, in_batches, stretches
@@ -31,6 +34,10 @@ def lesson_of(fitted: Fitted) -> Lesson | None:
         case Slmr() as slmr, SlmrConfig(window_length=length) as config:
             fit, rest = (SlmrWindows(*part, length=length) for part in _with_residuals(fitted))
             return SlmrLesson(slmr, fit, rest, config=config)
+        case WindowNetwork() as network, WindowConfig(window_length=length) as config:
+            parts = _pieces(fitted, fitted.residual)
+            first, second = (WindowRows(part, length=length) for part in parts)
+            return WindowLesson(network, first, second, config=config)
     return None
 
 

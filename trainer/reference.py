@@ -13,6 +13,7 @@ from trainer.fitted import Fitted
 from trainer.linear import LAGS, clip
 from trainer.models.blind_spot import MAX_DIVISOR, BlindSpot
 from trainer.models.gru_vae import GruVae
+from trainer.models.window_network import WindowNetwork
 
 CLEARLY = 1e-4  # by which one centroid must be nearer than any other, of their squared distances
 
@@ -33,27 +34,23 @@ def reference(fitted: Fitted, rows: FloatArray, entity: npt.NDArray[np.int64]) -
     scaled = (rows - offset[:, None]) / span[:, None]
     clipped, last = clip(scaled), scaled[:, -1]
     skip = np.stack([fitted.skip(window)[-1] for window in clipped])
-    heads = _heads(fitted, clipped)
-    expected = skip + fitted.residual_scale * sum(one.share * one.mean for one in heads)
-    misfit = np.zeros_like(last)
-    for one in heads:
-        apart = np.abs(last - skip - fitted.residual_scale * one.mean)
-        misfit += one.share * apart / one.divisor
+    mean, spread, misfit = _said(fitted, clipped, (last - skip) / fitted.residual_scale)
+    own = fitted.residual_scale * misfit
     if isinstance(fitted.config, GruVaeConfig) and fitted.config.error == "deviance":
-        misfit = 0.5 * np.square(misfit / (fitted.residual_scale * heads[0].scale))
+        own = 0.5 * np.square(misfit / spread)
 
     alone = np.stack([linear.leave_one_out.predict(window)[-1] for window in clipped])
     errors: dict[Member, FloatArray] = {
         "raw": np.abs(rows[:, -1] / span),
         "pca": np.abs(last - linear.pca.reconstruct(clip(last))),
         "leave_one_out": np.abs(last - alone),
-        fitted.config.own: misfit,  # in place of the one above, if there is one
+        fitted.config.own: own,  # in place of the one above, if there is one
     }
     if nearest is not None:
         errors["nearest"] = nearest.error(_recent(clipped), last)
     error = np.stack([errors[member] for member in fitted.config.members], axis=1)
-    scale = fitted.residual_scale * sum(one.share * one.scale for one in heads)
-    return Reference(error, expected + offset / span, scale)
+    expected = skip + fitted.residual_scale * mean + offset / span
+    return Reference(error, expected, fitted.residual_scale * spread)
 
 
 def is_clear(
@@ -79,6 +76,21 @@ class _Head(NamedTuple):
     scale: FloatArray
     divisor: FloatArray  # of its error
     share: float = 1.0  # of all heads
+
+
+def _said(fitted: Fitted, clipped: FloatArray, value: FloatArray) -> tuple[FloatArray, ...]:
+    """Mean, scale and error (batch, dimension) of the network, all in residual scales."""
+    if isinstance(fitted.network, WindowNetwork):
+        x = np.stack([fitted.residual(window) for window in clipped])
+        with torch.no_grad():
+            said = fitted.network.judge(_float32(x), _float32(value))
+        return _float64(said.mean), _float64(said.scale), _float64(said.error)
+    heads = _heads(fitted, clipped)
+    return (
+        np.sum([one.share * one.mean for one in heads], axis=0),
+        np.sum([one.share * one.scale for one in heads], axis=0),
+        np.sum([one.share * np.abs(value - one.mean) / one.divisor for one in heads], axis=0),
+    )
 
 
 def _heads(fitted: Fitted, clipped: FloatArray) -> list[_Head]:

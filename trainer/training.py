@@ -158,7 +158,7 @@ class Training:
         culprit = f"the {' and '.join(wrong)} term" if wrong else "the loss"
         self._expect_finite(value, culprit, epoch=epoch, step=step)
         self._optimiser.zero_grad()
-        loss.value.backward()  # type: ignore[no-untyped-call]
+        loss.value.backward(inputs=list(loss.moved) or None)  # type: ignore[no-untyped-call]
         limit = self._config.gradient_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), limit)
         self._expect_finite(float(norm), "the gradient", epoch=epoch, step=step)

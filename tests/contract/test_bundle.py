@@ -25,13 +25,14 @@ from service.scoring.fold import Fold, Points
 from tests.builders import tiny_bundle
 from tests.trainer import small
 from trainer.build import build_bundle
-from trainer.config import preset
+from trainer.config import Model, preset
 from trainer.fit import fit
 
 ROOT = Path("exported_models")
 SHIPPED = sorted(path.parent for path in ROOT.glob("*/*/bundle.json"))
-MADE = ["tiny", "exported", "exported_pca", pytest.param("exported_lstm", marks=pytest.mark.slow)]
+MADE = ["tiny", pytest.param("exported_lstm", marks=pytest.mark.slow)]
 TITLES = [folder.relative_to(ROOT).as_posix() for folder in SHIPPED]
+EXPORTED: list[Model] = ["blind_spot", "pca", *small.WINDOWED]
 MAX_SHIPPED_BYTES = 2_000_000
 FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropout")
 PARITY = 1e-4  # scaled units
@@ -39,20 +40,10 @@ PARITY = 1e-4  # scaled units
 Float32Array = np.typing.NDArray[np.float32]
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(folder: Path, model: Model) -> Bundle:
     """Two entities, trained for a blink."""
     series = [small.series("alpha"), small.series("beta", level=3.0)]
-    folder = tmp_path_factory.mktemp("exported")
-    return build_bundle(fit(series, small.tiny()), folder, name="small", period_seconds=60).folder
-
-
-@pytest.fixture(scope="session")
-def exported_pca(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model whose state is its last rows, and whose only member is itself."""
-    fitted = fit([small.series("alpha"), small.series("beta", level=3.0)], small.tiny("pca"))
-    folder = tmp_path_factory.mktemp("exported")
-    return build_bundle(fitted, folder, name="pca", period_seconds=60).folder
+    return build_bundle(fit(series, small.tiny(model)), folder, name="small", period_seconds=60)
 
 
 @pytest.fixture(scope="session")
@@ -67,12 +58,14 @@ def exported_lstm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).folder
 
 
-@pytest.fixture(scope="session", params=[*MADE, *TITLES])
+@pytest.fixture(scope="session", params=[*MADE, *EXPORTED, *TITLES])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     if request.param == "tiny":
         return load_bundle(tiny_bundle(tmp_path_factory.mktemp("tiny")) / "tiny")
-    if request.param.startswith("exported"):
+    if request.param == "exported_lstm":
         return load_bundle(request.getfixturevalue(request.param))
+    if request.param in EXPORTED:
+        return exported(tmp_path_factory.mktemp("exported"), request.param)
     return load_bundle(ROOT / request.param)
 
 

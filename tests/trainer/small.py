@@ -4,6 +4,7 @@ import numpy as np
 
 from service.scoring.series import Series
 from trainer.config import Config, Model, preset
+from trainer.configs_window import WINDOW_CONFIGS
 
 DIMENSIONS = ("a", "b", "c", "d", "e", "f")
 TINY: dict[Model, dict[str, object]] = {
@@ -21,9 +22,65 @@ TINY: dict[Model, dict[str, object]] = {
         "clusters": 4,
     },
     "linear": {"clusters": 4},
+    "dagmm": {"layers": (8,), "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
+    "lstm_vae": {
+        "window_length": 8,
+        "hidden": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
+    "mad_gan": {
+        "window_length": 6,
+        "hidden": 8,
+        "latent": 3,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 6,
+        "clusters": 4,
+    },
+    "mtad_gat": {
+        "window_length": 7,
+        "hidden": 8,
+        "embed": 4,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
+    "rvae": {
+        "window_length": 12,
+        "hidden": 8,
+        "dense": 8,
+        "latent": 3,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
     "pca": {"window_length": 3},
     "slmr": {"hidden": 8, "batch": 32, "epochs": 2, "epoch_steps": 5, "clusters": 4},
+    "usad": {
+        "window_length": 5,
+        "latent": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 6,
+        "clusters": 4,
+    },
+    "vae_lstm": {
+        "window_length": 24,
+        "windows": 3,
+        "hidden": 32,
+        "lstm_hidden": 8,
+        "batch": 32,
+        "epochs": 2,
+        "epoch_steps": 5,
+        "clusters": 4,
+    },
 }
+WINDOWED: list[Model] = [model for model in TINY if model in WINDOW_CONFIGS]
 
 
 def series(entity: str = "alpha", *, count: int = 1200, level: float = 0.0) -> Series:

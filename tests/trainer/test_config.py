@@ -2,6 +2,7 @@ import pytest
 
 from service.errors import SettingInvalid
 from trainer.config import Model, Preset, preset, restored
+from trainer.configs_window import WINDOW_PRESETS
 
 KNOWN: list[tuple[Model, Preset]] = [
     ("blind_spot", "small"),
@@ -14,6 +15,7 @@ KNOWN: list[tuple[Model, Preset]] = [
     ("pca", "small"),
     ("slmr", "small"),
     ("slmr", "base"),
+    *WINDOW_PRESETS,
 ]
 
 

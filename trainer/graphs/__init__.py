@@ -13,6 +13,7 @@ from trainer.graphs import feed_forward, recurrent, windowed, windowed_pca
 from trainer.linear import LAGS
 from trainer.models.gru_vae import GruVae
 from trainer.models.slmr import Slmr
+from trainer.models.window_network import WindowNetwork
 
 __all__ = ["state_shapes", "step_graph", "window_graph", "window_outputs"]
 
@@ -21,8 +22,8 @@ def step_graph(fitted: Fitted) -> nn.Module:
     """(values, entity_index, *state) -> (error, expected, scale, *next state)."""
     if isinstance(fitted.network, GruVae):
         return recurrent.StepGraph(fitted, fitted.network)
-    if isinstance(fitted.network, Slmr):
-        return windowed.StepGraph(fitted, fitted.network)
+    if isinstance(fitted.network, Slmr | WindowNetwork):
+        return windowed.StepGraph(windowed.heads_of(fitted, fitted.network))
     if fitted.window_pca is not None:
         return windowed_pca.StepGraph(fitted, fitted.window_pca)
     return feed_forward.StepGraph(fitted, fitted.network)
@@ -32,8 +33,8 @@ def window_graph(fitted: Fitted) -> nn.Module:
     """(window, entity_index) -> (error, expected, scale) of its last row."""
     if isinstance(fitted.network, GruVae):
         return recurrent.WindowGraph(fitted, fitted.network)
-    if isinstance(fitted.network, Slmr):
-        return windowed.WindowGraph(fitted, fitted.network)
+    if isinstance(fitted.network, Slmr | WindowNetwork):
+        return windowed.WindowGraph(windowed.heads_of(fitted, fitted.network))
     if fitted.window_pca is not None:
         return windowed_pca.WindowGraph(fitted, fitted.window_pca)
     return feed_forward.WindowGraph(fitted, fitted.network)
@@ -41,8 +42,8 @@ def window_graph(fitted: Fitted) -> nn.Module:
 
 def state_shapes(fitted: Fitted) -> dict[str, tuple[int, ...]]:
     """The tensors that a step graph carries, in the order of its inputs, without the batch axis."""
-    if isinstance(fitted.network, Slmr):
-        return {"lags": (fitted.network.lookback, len(fitted.dimensions))}
+    if isinstance(fitted.network, Slmr | WindowNetwork):
+        return {"lags": (fitted.config.window_length - 1, len(fitted.dimensions))}
     if fitted.window_pca is not None:
         return windowed_pca.state_shapes(fitted.window_pca)
     lags: dict[str, tuple[int, ...]] = {"lags": (LAGS, len(fitted.dimensions))}
@@ -53,5 +54,11 @@ def state_shapes(fitted: Fitted) -> dict[str, tuple[int, ...]]:
 
 def window_outputs(fitted: Fitted) -> list[str]:
     """Names of what a window graph gives."""
-    extra = ["attention"] if isinstance(fitted.network, Slmr) else []
+    match fitted.network:
+        case Slmr():
+            extra: tuple[str, ...] = ("attention",)
+        case WindowNetwork(map_names=names):
+            extra = names
+        case _:
+            extra = ()
     return ["error", "expected", "scale", *extra]

@@ -1,20 +1,21 @@
-"""The graphs of SLMR: it looks at a whole window at every point, so the lags are its lookback."""
+"""The graphs of models that look at a whole window at every point: the lags are their lookback."""
 
 import torch
 from torch import Tensor, nn
 
 from trainer.fitted import Fitted
-from trainer.frame import Answer, Frame, Prediction
-from trainer.linear import LAGS
+from trainer.frame import Frame, Prediction
+from trainer.linear import INPUT_LIMIT, LAGS
 from trainer.models.slmr import MAX_DIVISOR, Slmr
 from trainer.models.slmr_baked import BakedSlmr
+from trainer.models.window_network import WindowNetwork
 
-Step = tuple[Tensor, Tensor, Tensor, Tensor]  # the same, and the next lags
-Explained = tuple[Tensor, Tensor, Tensor, Tensor]  # the same, and the attention (B, D)
+Step = tuple[Tensor, ...]  # error (B, M, D), expected (B, D), scale (B, D), and the next lags
+Explained = tuple[Tensor, ...]  # error, expected, scale, and what explains the network
 
 
 class Heads(nn.Module):
-    """What both heads expect beyond leave-one-out, and their errors."""
+    """What both heads of an SLMR expect beyond leave-one-out, and their errors."""
 
     shares: Tensor
 
@@ -23,8 +24,8 @@ class Heads(nn.Module):
         self.frame, self.network = Frame(fitted), BakedSlmr(network)
         self.register_buffer("shares", torch.tensor(network.shares)[:, None])  # (2, 1)
 
-    def forward(self, scaled: Tensor, entity_index: Tensor, rows: Tensor) -> tuple[Answer, Tensor]:
-        """Scaled values (B, D), standardised rows (B, 1 + W, D), newest first."""
+    def forward(self, scaled: Tensor, entity_index: Tensor, rows: Tensor) -> Explained:
+        """Scaled values (B, D), standardised rows (B, T, D), newest first; attention (B, D)."""
         recent, unit = rows[:, : 1 + LAGS], self.frame.residual_scale
         skip, said = self.frame.leave_one_out(recent), self.network(rows)
         apart = ((scaled - skip) / unit)[:, None] - said.mean
@@ -33,37 +34,59 @@ class Heads(nn.Module):
         error, mean, scale = (both[:, 0] + both[:, 1]).chunk(3, dim=1)
         prediction = Prediction(skip + unit * mean, unit * scale, unit * error)
         answer = self.frame.answer(scaled, entity_index, rows=recent, prediction=prediction)
-        return answer, said.attention
+        return (*answer, said.attention)
+
+
+class Judged(nn.Module):
+    """What a network over scaled rows, or over what PCA leaves of them, says of the last one."""
+
+    def __init__(self, fitted: Fitted, network: WindowNetwork) -> None:
+        super().__init__()
+        self.frame, self.network = Frame(fitted), network
+
+    def forward(self, scaled: Tensor, entity_index: Tensor, rows: Tensor) -> Explained:
+        """Scaled values (B, D), standardised rows (B, T, D), newest first; the network's maps."""
+        frame, unit = self.frame, self.frame.residual_scale
+        clipped = (frame.lag_mean + frame.lag_scale * rows).flip(1)  # (B, T, D) oldest first
+        skip = frame.pca(clipped) if self.network.is_linear_skip else torch.zeros_like(clipped)
+        x = ((clipped - skip) / unit).clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        last = skip[:, -1]
+        said = self.network.judge(x, (scaled - last) / unit)
+        prediction = Prediction(last + unit * said.mean, unit * said.scale, unit * said.error)
+        answer = frame.answer(scaled, entity_index, rows=rows[:, : 1 + LAGS], prediction=prediction)
+        return (*answer, *said.maps)
 
 
 class StepGraph(nn.Module):
     """One row per entity and the rows before it -> the answer and the next lags."""
 
-    def __init__(self, fitted: Fitted, network: Slmr) -> None:
+    def __init__(self, heads: Heads | Judged) -> None:
         super().__init__()
-        self.heads = Heads(fitted, network)
+        self.heads, self.frame = heads, heads.frame
 
     def forward(self, values: Tensor, entity_index: Tensor, lags: Tensor) -> Step:
-        """values (B, D), lags (B, W, D) standardised and newest first."""
-        frame = self.heads.frame
-        scaled = frame.scaled(values, entity_index)
-        newest = frame.standardised(frame.clipped(scaled))
+        """values (B, D), lags (B, T - 1, D) standardised and newest first."""
+        scaled = self.frame.scaled(values, entity_index)
+        newest = self.frame.standardised(self.frame.clipped(scaled))
         rows = torch.cat([newest[:, None], lags], dim=1)
-        answer, _ = self.heads(scaled, entity_index, rows)
-        return (*answer, rows[:, :-1])
+        return (*self.heads(scaled, entity_index, rows)[:3], rows[:, :-1])
 
 
 class WindowGraph(nn.Module):
-    """A window -> the answer for its last row, and which dimensions the network attended to."""
+    """A window -> the answer for its last row, and what explains the network."""
 
-    def __init__(self, fitted: Fitted, network: Slmr) -> None:
+    def __init__(self, heads: Heads | Judged) -> None:
         super().__init__()
-        self.heads = Heads(fitted, network)
+        self.heads, self.frame = heads, heads.frame
 
     def forward(self, window: Tensor, entity_index: Tensor) -> Explained:
-        """window (B, 1 + W, D)."""
-        frame = self.heads.frame
-        scaled = frame.scaled_window(window, entity_index)
-        rows = frame.standardised(frame.clipped(scaled)).flip(1)  # newest first
-        answer, attention = self.heads(scaled[:, -1], entity_index, rows)
-        return (*answer, attention)
+        """window (B, T, D)."""
+        scaled = self.frame.scaled_window(window, entity_index)
+        rows = self.frame.standardised(self.frame.clipped(scaled)).flip(1)  # newest first
+        said: Explained = self.heads(scaled[:, -1], entity_index, rows)
+        return said
+
+
+def heads_of(fitted: Fitted, network: Slmr | WindowNetwork) -> Heads | Judged:
+    """What stands between rows and answer."""
+    return Heads(fitted, network) if isinstance(network, Slmr) else Judged(fitted, network)
