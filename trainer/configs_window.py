@@ -30,9 +30,9 @@ class VaeLstmConfig(WindowConfig):
     )
     hidden: int = Field(default=256, ge=16, multiple_of=16, description="of the dense layers")
     code: PositiveInt = Field(default=6, description="numbers that stand for a local window")
-    lstm_hidden: PositiveInt = 32
+    lstm_hidden: PositiveInt = Field(default=32, description="of the LSTM over codes")
     sigma: float = Field(default=0.1, gt=0, description="noise of the decoder, in scaled units")
-    is_sigma_learned: bool = False
+    is_sigma_learned: bool = Field(default=False, description="the noise, with the weights")
     frozen_share: float = Field(
         default=0.3, ge=0, lt=1, description="of the updates, at their end: codes stand still"
     )
@@ -59,7 +59,7 @@ class DagmmConfig(WindowConfig):
     layers: Annotated[tuple[PositiveInt, ...], *NUMBERS] = Field(
         default=(32, 16), description="sizes between a point and its code"
     )
-    code: PositiveInt = 2
+    code: PositiveInt = Field(default=2, description="numbers that stand for a point")
     gaussians: PositiveInt = Field(default=4, description="of the mixture")
     hidden: PositiveInt = Field(default=10, description="of the network that tells membership")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="in that network")
@@ -75,12 +75,12 @@ class LstmVaeConfig(WindowConfig):
     model: Literal["lstm_vae"] = "lstm_vae"
     window_length: int = Field(default=32, ge=5, description="points")
     hidden: PositiveInt = Field(default=32, description="of the LSTMs")
-    latent: PositiveInt = 3
+    latent: PositiveInt = Field(default=3, description="numbers that stand for a window")
     likelihood: Literal["mse", "gaussian"] = Field(
         default="mse", description="gaussian: the spread of every value is learned, too"
     )
     scale_low: float = Field(default=0.02, gt=0, lt=1, description="of a learned spread")
-    kl_factor: float = Field(default=0.1, ge=0)
+    kl_factor: float = Field(default=0.1, ge=0, description="weight of the divergence")
     learning_rate: float = Field(default=3e-3, gt=0)
     batch: PositiveInt = Field(default=100, description="windows per update")
 
@@ -124,12 +124,12 @@ class RvaeConfig(WindowConfig):
     model: Literal["rvae"] = "rvae"
     window_length: int = Field(default=64, ge=5, description="points")
     hidden: PositiveInt = Field(default=32, description="of the GRUs")
-    dense: PositiveInt = 32
-    latent: PositiveInt = 8
+    dense: PositiveInt = Field(default=32, description="of the dense layers")
+    latent: PositiveInt = Field(default=8, description="numbers that stand for a window")
     reconstruction: Literal["mse", "bce"] = Field(
         default="mse", description="bce: binary cross-entropy, values between 0 and 1"
     )
-    kl_factor: float = Field(default=1e-3, ge=0)
+    kl_factor: float = Field(default=1e-3, ge=0, description="weight of the divergence")
     warm_up_epochs: int = Field(default=5, ge=0, description="the factor grows from 0 over these")
     learning_rate: float = Field(default=3e-3, gt=0)
 
@@ -149,7 +149,7 @@ class UsadConfig(WindowConfig):
     is_linear_skip: Literal[False] = Field(default=False, description="values between 0 and 1")
     window_length: int = Field(default=12, ge=5, description="points")
     hidden: PositiveInt = Field(default=512, description="no layer is wider")
-    latent: PositiveInt = 40
+    latent: PositiveInt = Field(default=40, description="numbers that stand for a window")
     alpha: float = Field(
         default=0.5, ge=0, le=1, description="weight of the first autoencoder; 0.1 finds more"
     )
