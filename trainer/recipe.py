@@ -133,7 +133,7 @@ def _expect_known(source: Source, model: Model) -> None:
 
 
 def _chosen(value: object, model: Model, key: str) -> object:
-    """What a text stands for, where pydantic would not know: `none`, and a number or false in a Literal."""
+    """What a text stands for, where pydantic would not know: `none`, and what is in a Literal."""
     for choice in get_args(CONFIGS[model].model_fields[key].annotation):
         if choice is NoneType and value == "none":
             return None
