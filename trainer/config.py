@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
-from trainer.configs_window import WINDOW_CONFIGS, WINDOW_PRESETS
+from trainer.configs_window import WINDOW_CONFIGS
 from trainer.knobs import (
     LISTED,
     NUMBERS,
@@ -17,6 +17,7 @@ from trainer.knobs import (
     NetworkConfig,
     Preset,
 )
+from trainer.presets_window import WINDOW_PRESETS
 
 __all__ = [
     "CONFIGS",

@@ -158,9 +158,8 @@ def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray
     if isinstance(fitted.network, WindowNetwork) and not fitted.network.is_linear_skip:
         return np.ones(len(fitted.dimensions))
     residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
-    if not isinstance(
-        fitted.network, GruVae | WindowNetwork
-    ):  # leave-one-out knows no row without its lags
+    if not isinstance(fitted.network, GruVae | WindowNetwork):
+        # leave-one-out knows no row without its lags
         residual = residual[window_ends([len(piece) for piece in clipped])]
     return residual_scale(residual, floor=RESIDUAL_FLOOR)
 

@@ -15,8 +15,8 @@ from trainer.nearest import Nearest
 from trainer.training import Progress
 from trainer.windows import Split, impute
 
-Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
 # None: the linear prediction is all there is
+Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
 
 
 @dataclass(frozen=True)
