@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from service.errors import SettingInvalid
-from trainer.configs_window import WINDOW_CONFIGS, WINDOW_PRESETS
+from trainer.configs_window import WINDOW_CONFIGS
 from trainer.gru_vae_knobs import OMNIANOMALY, GruVaeConfig
 from trainer.knobs import (
     LISTED,
@@ -19,6 +19,7 @@ from trainer.knobs import (
     Preset,
 )
 from trainer.pca_knobs import PcaConfig
+from trainer.presets_window import WINDOW_PRESETS
 
 __all__ = [
     "CONFIGS",

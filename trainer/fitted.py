@@ -17,8 +17,8 @@ from trainer.training import Progress
 from trainer.trim import Ranges
 from trainer.windows import Split, impute
 
-Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
 # None: the linear prediction is all there is
+Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
 
 
 @dataclass(frozen=True)

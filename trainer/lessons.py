@@ -35,7 +35,8 @@ def lesson_of(fitted: Fitted) -> Lesson | None:
             fit, rest = (SlmrWindows(*part, length=length) for part in _with_residuals(fitted))
             return SlmrLesson(slmr, fit, rest, config=config)
         case WindowNetwork() as network, WindowConfig(window_length=length) as config:
-            parts = _pieces(fitted, fitted.residual)
+            # windows that end in what is held out may begin in the gap before it
+            parts = _pieces(fitted, fitted.residual, before=length - 1)
             first, second = (WindowRows(part, length=length) for part in parts)
             return WindowLesson(network, first, second, config=config)
     return None
@@ -64,14 +65,18 @@ def _with_residuals(fitted: Fitted) -> Iterator[tuple[list[Rows], list[Rows]]]:
 
 
 def _pieces(
-    fitted: Fitted, view: Callable[[FloatArray], FloatArray]
+    fitted: Fitted, view: Callable[[FloatArray], FloatArray], *, before: int = 0
 ) -> tuple[list[Rows], list[Rows]]:
-    """Stretches of what `view` makes of clipped scaled rows: of the fit parts, of validation."""
+    """Stretches of what `view` makes of clipped scaled rows: of the fit parts, of validation.
+
+    The latter begin `before` rows earlier.
+    """
     seen: list[Rows] = []
     held_out: list[Rows] = []
     for index, (one, parts) in enumerate(zip(fitted.series, fitted.splits, strict=True), start=1):
         scaled = fitted.linear.scaling.scale(fitted.rows(index), index)
         rows = view(clip(scaled)).astype(np.float32)  # (time, dimension)
         seen += [rows[piece] for piece in stretches(one, parts.fit)]
-        held_out += [rows[piece] for piece in stretches(one, parts.validation)]
+        unseen = slice(parts.validation.start - before, parts.validation.stop)
+        held_out += [rows[piece] for piece in stretches(one, unseen)]
     return seen, held_out

@@ -2,7 +2,7 @@ import pytest
 
 from service.errors import SettingInvalid
 from trainer.config import Model, Preset, preset, restored
-from trainer.configs_window import WINDOW_PRESETS
+from trainer.presets_window import WINDOW_PRESETS
 
 KNOWN: list[tuple[Model, Preset]] = [
     ("blind_spot", "small"),

@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from service.errors import SettingInvalid
+from tests.trainer.small import series, tiny
 from trainer.config import preset
 from trainer.configs_window import VaeLstmConfig
+from trainer.fit import fit
 from trainer.models.gaussian import Gaussian
 from trainer.models.vae_lstm import VaeLstm
 
@@ -58,6 +60,18 @@ def test_codes_stand_still_at_the_end() -> None:
     moved = {id(part) for part in alone.moved}
     names = {name.split(".")[0] for name, part in model.named_parameters() if id(part) in moved}
     assert names == {"lstm", "to_code"}
+
+
+def test_weights_that_a_loss_does_not_name_stay_as_they_are() -> None:
+    config = tiny("vae_lstm", epochs=1, frozen_share=0.9)
+    before, after = (
+        fit([series()], config.model_copy(update={"epochs": epochs})).network for epochs in (0, 1)
+    )
+    assert before is not None
+    assert after is not None
+    known = before.state_dict()
+    moved = {n.split(".")[0] for n, p in after.state_dict().items() if not p.equal(known[n])}
+    assert moved == {"lstm", "to_code"}
 
 
 def test_no_gradient_of_the_lstm_goes_into_the_codes() -> None:

@@ -17,7 +17,7 @@ from trainer.fit import Fitted, fit
 from trainer.graphs import state_shapes, step_graph, window_graph, window_outputs
 from trainer.lessons import lesson_of
 from trainer.measures.ranking import average_precision
-from trainer.models.window_lesson import WindowRows
+from trainer.models.window_lesson import WindowLesson, WindowRows
 from trainer.models.window_network import WindowNetwork
 from trainer.models.window_table import NETWORKS, window_network
 
@@ -210,6 +210,18 @@ def test_windows_stay_inside_their_pieces() -> None:
     torch.testing.assert_close(x[:, 1:] - x[:, :-1], torch.full((14, 7, 1), 0.01))
     assert [len(batch) for batch in found.spread(5)] == [5]
     assert float(next(found.spread(5))[-1, 0, 0]) == 2.0
+
+
+def test_as_many_windows_are_held_out_as_rows_and_none_reaches_into_those_to_fit() -> None:
+    fitted = fit([series()], tiny("lstm_vae", epochs=0))
+    lesson, part = lesson_of(fitted), fitted.splits[0]
+    assert isinstance(lesson, WindowLesson)
+    (held_out,) = lesson.held_out.spread(1000)
+    assert len(held_out) == part.validation.stop - part.validation.start
+    scaled = fitted.linear.scaling.scale(fitted.rows(1), 1).astype(np.float32)
+    first = part.validation.start - (fitted.config.window_length - 1)
+    assert first >= part.fit.stop
+    np.testing.assert_array_equal(held_out[0, 0], scaled[first])
 
 
 def test_pieces_without_any_window_are_refused() -> None:

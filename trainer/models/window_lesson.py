@@ -62,7 +62,7 @@ class WindowLesson:
         config: WindowConfig,
     ) -> None:
         self.network, self.config = network, config
-        self._seen, self._held_out = seen, held_out
+        self._seen, self.held_out = seen, held_out
 
     def next_loss(self, step: int) -> Loss:
         """Of random windows."""
@@ -73,7 +73,7 @@ class WindowLesson:
         """Mean over held-out windows, evenly spread."""
         self.network.settle(self._seen.spread(SETTLED_WINDOWS))
         total = count = 0.0
-        for x in self._held_out.spread(HELD_OUT_WINDOWS):
+        for x in self.held_out.spread(HELD_OUT_WINDOWS):
             total += float(self.network.held_out_loss(x)) * len(x)
             count += len(x)
         return total / count
