@@ -27,7 +27,7 @@ class Served:
     """A service that scores with a bundle of each kind, and the bundles."""
 
     service: Service
-    bundles: dict[str, Bundle]
+    bundles: dict[Model, Bundle]
 
 
 def entity_of(model: str) -> str:
@@ -61,7 +61,7 @@ def test_there_is_a_small_one_of_every_model() -> None:
 
 
 @pytest.mark.parametrize("model", small.TINY)
-def test_a_model_streams_as_it_scores(served: Served, model: str, tmp_path: Path) -> None:
+def test_a_model_streams_as_it_scores(served: Served, model: Model, tmp_path: Path) -> None:
     bundle, entity = served.bundles[model], entity_of(model)
     file = series_file(tmp_path / f"{entity}.npz", faulty(entity))
     offline, online = tmp_path / "offline.npz", tmp_path / "online.npz"
