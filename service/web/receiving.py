@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service.settings import Settings
 from service.web.body import IS_WHOLE
+from service.web.sending import Gathered
 
 MAX_HEAD_BYTES: Final = 32 * 2**10  # names and values of headers, and the target
 MAX_HEADERS: Final = 100
@@ -78,6 +79,9 @@ class Receiving(HttpToolsProtocol):
         self._is_head = False
         self._wait(None)
         super().on_headers_complete()
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self.scope["method"] == "POST" and cycle is not None:
+            cycle.transport = cast("Transport", Gathered(self.transport))
 
     def on_message_complete(self) -> None:
         """All of it is here."""

@@ -75,6 +75,7 @@ def server(app: FastAPI, settings: Settings) -> Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here asks who the client is
             lifespan="on",
             http=partial(Receiving, settings=settings),  # type: ignore[arg-type]
             ws=Sockets,
