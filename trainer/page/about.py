@@ -1,6 +1,7 @@
 """What a bundle is, what it was made from, and how."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import cast
 
 from service.scoring.bundle import Manifest
@@ -41,7 +42,7 @@ def head_of(material: Material) -> str:
 
 def heading_of(manifest: Manifest) -> str:
     """The only heading of the first level."""
-    return f"<h1>{manifest.name} <small>{manifest.version}</small></h1>\n"
+    return f"<h1>{escape(manifest.name)} <small>{escape(manifest.version)}</small></h1>\n"
 
 
 def data_of(material: Material) -> str:

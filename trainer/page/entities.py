@@ -8,7 +8,15 @@ from service.scoring.incident import Transition
 from trainer.close_up import around, blame_of, causes_of, incident_of, worst_of
 from trainer.material import Material
 from trainer.measures.events import IntArray
-from trainer.page.exhibits import BLAMED, Exhibit, chosen_dimensions, culprits_of, exhibits, peak_of
+from trainer.page.exhibits import (
+    BLAMED,
+    Exhibit,
+    blame_of_all,
+    chosen_dimensions,
+    culprits_of,
+    exhibits,
+    peak_of,
+)
 from trainer.page.explained import Explainer
 from trainer.page.markup import figure, heading, paragraph, section
 from trainer.page.words import ENTITIES, LATENT
@@ -63,9 +71,7 @@ def _score(one: Exhibit) -> str:
 
 
 def _whole(material: Material, one: Exhibit) -> str:
-    last = len(one.series.values) - 1
-    blame = blame_of(one.scored, 0, last)
-    order = np.argsort(-np.nan_to_num(blame), kind="stable")
+    order = np.argsort(-blame_of_all(one.scored), kind="stable")
     shown = chosen_dimensions(one.series, order)
     span = span_of(one.series)
     return _values(material, one, span, shown) + _blame(one, span, order)
@@ -98,11 +104,12 @@ def _incident(material: Material, one: Exhibit) -> str:
 def _values(material: Material, one: Exhibit, span: Span, shown: Sequence[int]) -> str:
     bundle, series, rows = material.bundle, one.series, span.rows
     band = bundle.calibration.band[bundle.entity_indices.get(series.entity, 0)]
-    expected = one.scored.expected.astype(np.float64)
+    expected = one.scored.expected[rows][:, shown].astype(np.float64)  # (time, shown)
     names = ", ".join(series.dimensions[d] for d in shown[:BLAMED])
     others = ", ".join(series.dimensions[d] for d in shown[BLAMED:])
-    apart = np.abs(series.values[rows] - expected[rows]) > band
-    outside = ", ".join(f"{series.dimensions[d]} {apart[:, d].mean():.1%}" for d in shown)
+    apart = np.abs(series.values[rows][:, shown] - expected) > band[shown]
+    shares = zip(shown, apart.mean(axis=0), strict=True)
+    outside = ", ".join(f"{series.dimensions[d]} {share:.1%}" for d, share in shares)
     alt = (
         f"Value, expected value and band of {len(shown)} dimensions of {series.entity}, points "
         f"{rows.start} to {rows.stop - 1}. Share of values outside the band: {outside}."
@@ -121,13 +128,12 @@ def _part_of(span: Span) -> str:
 
 def _blame(one: Exhibit, span: Span, order: IntArray) -> str:
     series, rows, culprits = one.series, span.rows, culprits_of(span)
-    contribution = one.scored.contribution.astype(np.float64)
     top = ", ".join(series.dimensions[d] for d in order[:5])
     alt = (
         f"Heat-map of contributions of {len(order)} dimensions of {series.entity}, points "
         f"{rows.start} to {rows.stop - 1}. From the top: {top}."
     )
-    picture = draw_contributions(span, contribution, order=order, culprits=culprits)
+    picture = draw_contributions(span, one.scored.contribution, order=order, culprits=culprits)
     marked = " Dots mark dimensions labelled guilty." if culprits else ""
     line = " The red line on top marks labelled points." if series.label is not None else ""
     return figure(

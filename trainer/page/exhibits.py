@@ -48,6 +48,12 @@ def peak_of(scored: Scored) -> float:
     return float(scored.severity[known].max()) if known.any() else float("nan")
 
 
+def blame_of_all(scored: Scored) -> FloatArray:
+    """Mean contribution (dimension,) over all anomalous points; over all scored if none is."""
+    chosen = scored.is_anomaly if scored.is_anomaly.any() else np.isfinite(scored.score)
+    return np.asarray(scored.contribution[chosen].mean(axis=0, dtype=np.float64))
+
+
 def chosen_dimensions(series: Series, order: IntArray) -> list[int]:
     """The most blamed, and some that move and are blamed less."""
     blamed = [int(d) for d in order[:BLAMED]]

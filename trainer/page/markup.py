@@ -23,8 +23,6 @@ h3 { font-size: 1.1rem; margin: 2rem 0 0.4rem; overflow-wrap: anywhere; }
 p, li, dd { max-width: 46rem; }
 a { color: var(--link); }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.skip { position: absolute; left: -99rem; }
-.skip:focus { position: static; }
 .lead { font-size: 1.1rem; }
 .quiet, figcaption { color: var(--quiet); font-size: 0.92rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; list-style: none; padding: 0; }
@@ -34,13 +32,16 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; list-style: none; p
 .facts dt { color: var(--quiet); font-size: 0.9rem; }
 .facts dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 figure { margin: 1.5rem 0; }
-figure svg { display: block; width: 100%; height: auto; }
+.picture { overflow-x: auto; }
+figure svg { display: block; width: 100%; min-width: 38rem; height: auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption { max-width: 46rem; margin-top: 0.3rem; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
 th, td { padding: 0.25rem 0.9rem 0.25rem 0; text-align: right; vertical-align: top;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); white-space: nowrap; }
+td.text, tbody th { white-space: normal; min-width: 7rem; max-width: 28rem;
+  overflow-wrap: anywhere; }
 thead th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 th:first-child, th.text, td.text { text-align: left; }
 tbody th { font-weight: 400; }
@@ -50,7 +51,7 @@ summary { cursor: pointer; color: var(--link); }
 dl.terms dt { font-weight: 600; margin-top: 0.6rem; }
 dl.terms dd { margin: 0; }
 code { font-size: 0.92em; overflow-wrap: anywhere; }
-@media print { body { max-width: none; } details > * { display: block; } }
+@media print { body { max-width: none; } }
 """
 
 
@@ -89,7 +90,10 @@ def paragraph(text: str, *, kind: str = "") -> str:
 
 def figure(svg: str, caption: str) -> str:
     """A picture, which carries its own alternative text, and its caption."""
-    return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>\n"
+    return (
+        f'<figure>\n<div class="picture">{svg}</div>\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>\n"
+    )
 
 
 def table(

@@ -26,9 +26,8 @@ def write_page(material: Material, tell: Callable[[float], None]) -> Path:
     """Write the page into the folder of the bundle; `tell` hears which share of it is done."""
     explainer = Explainer(material.bundle)
     parts: tuple[Callable[[], str], ...] = (
-        lambda: head_of(material),
-        _links,
-        lambda: '<main id="main">\n',
+        lambda: f"<header>\n{head_of(material)}{_links()}</header>\n",
+        lambda: "<main>\n",
         lambda: measures_of(material),
         lambda: score_of(material),
         lambda: entities_of(material, explainer),

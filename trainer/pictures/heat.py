@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
@@ -16,14 +17,15 @@ MAX_NAMED = 60  # rows with a name
 
 
 def draw_contributions(
-    span: Span, contribution: FloatArray, *, order: IntArray, culprits: Sequence[int]
+    span: Span, contribution: npt.NDArray[np.floating], *, order: IntArray, culprits: Sequence[int]
 ) -> Axes:
     """Dimensions in the `order` given, by time; `contribution` (time, dimension) of all rows.
 
     Each cell is the highest of its bin. Labelled culprits carry a dot.
     """
     (axes,) = panels(1, height=1.2 + 0.16 * min(len(order), MAX_NAMED))
-    cells, rows = highest(contribution[span.rows][:, order], BINS)  # (bin, dimension)
+    cells, rows = highest(contribution[span.rows], BINS)
+    cells = cells[:, order]  # (bin, dimension)
     norm = PowerNorm(0.5, vmin=0.0, vmax=max(float(cells.max(initial=0.0)), 1e-9))
     edges = edges_of(span.times, rows)
     places = np.arange(len(order) + 1)

@@ -16,12 +16,11 @@ BINS = 400
 def draw_reconstruction(
     span: Span, expected: FloatArray, *, band: FloatArray, dimensions: Sequence[int]
 ) -> Axes:
-    """`expected` (time, dimension) of the whole series, `band` (dimension,) half its width."""
+    """`expected` (time, shown) of the rows, `band` (dimension,) half its width."""
     grid = panels(len(dimensions), height=1.0 + 1.05 * len(dimensions))
     names = ticks_of(span.series.dimensions)
-    for axes, dimension in zip(grid, dimensions, strict=True):
+    for axes, dimension, model in zip(grid, dimensions, expected.T, strict=True):
         value = span.series.values[span.rows, dimension]
-        model = expected[span.rows, dimension]
         _panel(axes, span.times, value, model, half=float(band[dimension]))
         axes.set_ylabel(names[dimension], rotation=0, ha="right", va="center")
     finish(grid, span)

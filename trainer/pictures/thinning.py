@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.measures.events import FloatArray, IntArray
 
@@ -26,10 +27,11 @@ def extremes(values: FloatArray, bins: int) -> IntArray:
     return np.unique(np.array(rows, np.int64))
 
 
-def highest(values: FloatArray, bins: int) -> tuple[FloatArray, IntArray]:
+def highest(values: npt.NDArray[np.floating], bins: int) -> tuple[FloatArray, IntArray]:
     """The highest of `values` (time, ...) in each bin, NaN as 0: (bin, ...), first rows (bin + 1,).
 
     As many bins as rows where there are fewer rows.
     """
     edges = np.linspace(0, len(values), min(bins, len(values)) + 1).astype(np.int64)
-    return np.maximum.reduceat(np.nan_to_num(values), edges[:-1], axis=0), edges
+    cells = np.maximum.reduceat(np.nan_to_num(values), edges[:-1], axis=0)
+    return cells.astype(np.float64), edges
