@@ -80,7 +80,7 @@ def fit_command(
         float | None, typer.Option(help="Share of the oddest windows not to train on: 0.01.")
     ] = None,
     untrained: Untrained = False,
-    report: Annotated[bool, typer.Option(help="Write report.md and its plots.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.md, report.html, plots.")] = True,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Epochs between two checkpoints.")
     ] = None,
@@ -130,7 +130,7 @@ def fit_command(
             comforts = replace(usual, folder=output / part, say=screen.say)
             bundle = make(orders[part], own.train, stages, comforts=comforts)
             material = examine(bundle, own, stages, has_untrained=untrained)
-            bundle = publish(material, has_report=report)
+            bundle = publish(material, stages, has_report=report)
         if trimmed := sentence(bundle.manifest.training):
             tell(trimmed)
         results.append((bundle, time.monotonic() - started))

@@ -91,14 +91,14 @@ def report_command(
     untrained: Untrained = False,
     is_json: Json = False,
 ) -> None:
-    """Write report.md, its plots and the measures of a bundle anew."""
+    """Write report.md, report.html, plots and the measures of a bundle anew."""
     found = load_bundle(bundle)
     ranges = ranges_of(train_rows, train_times, test_rows, test_times)
     reader = reader_for(found, timestamp_column, layout, ranges)
     halves = to_test_on(reader, data, train=train_data)
     with live("") as screen:
         material = examine(found, halves, screen.stage, has_untrained=untrained)
-        found = publish(material, has_report=True)
+        found = publish(material, screen.stage, has_report=True)
     if is_json:
         print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
     else:

@@ -19,7 +19,7 @@ def close_up(
     bundle: Bundle, series: Sequence[Series], scored: Sequence[Scored], *, where: str
 ) -> list[str]:
     """Sections on the entity with the most severe incident; `where` names the series given."""
-    worst = _worst(scored)
+    worst = worst_of(scored)
     if worst is None:
         return [f"## Score\n\nNo point of the {where} was scored: it is too short."]
     at, peak = worst
@@ -34,7 +34,7 @@ def close_up(
     return [timeline, _incident(bundle, one, own, peak=peak)]
 
 
-def _worst(scored: Sequence[Scored]) -> tuple[int, int] | None:
+def worst_of(scored: Sequence[Scored]) -> tuple[int, int] | None:
     """Series and row of the most severe anomaly; of the most severe point if there is none."""
     for only_anomalies in (True, False):
         peaks = []
@@ -50,10 +50,10 @@ def _worst(scored: Sequence[Scored]) -> tuple[int, int] | None:
 
 
 def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> str:
-    first, last = _span(scored, peak)
-    blame = _blame(scored, first, last)
+    first, last = incident_of(scored, peak)
+    blame = blame_of(scored, first, last)
     order = np.argsort(-blame, kind="stable")
-    close = Close(series, _around(len(series.values), first, last, peak=peak), (first, last), order)
+    close = Close(series, around(len(series.values), first, last, peak=peak), (first, last), order)
     culprits = {
         dimension
         for segment in series.segments
@@ -72,7 +72,7 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
     return (
         f"## The most severe {what}\n\n{series.entity}, point {first} to {last}, severity "
         f"{scored.severity[peak]:.3g} and score {scored.score[peak]:.3g} at point {peak}. "
-        f"Most blamed: {_causes(series, blame, order)}.\n\n"
+        f"Most blamed: {causes_of(series, blame, order)}.\n\n"
         "![true and expected values of the most blamed dimensions](expected.png)\n\n"
         f"![contributions by dimension and time](contributions.png)\n\n"
         f"Points {close.rows.start} to {close.rows.stop - 1}. Shaded: labelled. "
@@ -80,7 +80,7 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
     )
 
 
-def _span(scored: Scored, peak: int) -> tuple[int, int]:
+def incident_of(scored: Scored, peak: int) -> tuple[int, int]:
     """First and last row of the incident that was open at `peak`."""
     opened = [t.row for t in scored.told if t.transition == Transition.OPENED and t.row <= peak]
     if not opened or not scored.is_anomaly[peak]:
@@ -90,7 +90,7 @@ def _span(scored: Scored, peak: int) -> tuple[int, int]:
     return opened[-1], min(closed, default=len(scored.score) - 1)
 
 
-def _around(length: int, first: int, last: int, *, peak: int) -> slice:
+def around(length: int, first: int, last: int, *, peak: int) -> slice:
     margin = int(np.clip(last - first + 1, *MARGIN_POINTS))
     start, stop = max(first - margin, 0), min(last + margin + 1, length)
     if stop - start > MAX_CLOSE_POINTS:
@@ -99,13 +99,13 @@ def _around(length: int, first: int, last: int, *, peak: int) -> slice:
     return slice(start, stop)
 
 
-def _blame(scored: Scored, first: int, last: int) -> FloatArray:
+def blame_of(scored: Scored, first: int, last: int) -> FloatArray:
     """Mean contribution (dimension,) over the anomalous points of an incident."""
     rows = scored.contribution[first : last + 1].astype(np.float64)
     flags = scored.is_anomaly[first : last + 1]
     return np.asarray((rows[flags] if flags.any() else rows).mean(axis=0))
 
 
-def _causes(series: Series, blame: FloatArray, order: IntArray) -> str:
+def causes_of(series: Series, blame: FloatArray, order: IntArray) -> str:
     total = float(blame.sum()) or 1.0
     return ", ".join(f"{series.dimensions[d]} ({blame[d] / total:.0%})" for d in order[:5])

@@ -27,8 +27,8 @@ from service.scoring.series import Series
 from trainer.build import WARM_UP_WINDOWS, moving
 from trainer.calibrate import Row, fit_rows
 from trainer.fit import digest_of
+from trainer.material import HISTORY
 from trainer.observe import FloatArray, Stretch
-from trainer.report import HISTORY
 from trainer.windows import impute, medians
 
 

@@ -1,62 +1,21 @@
 """The report of a bundle: `report.md` and its plots, from the data given and nothing else."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from service.scoring.bundle import Bundle, Manifest
-from service.scoring.offline import Scored
-from service.scoring.series import Series
-from trainer.budget import BUDGETS, incidents_per_day
+from trainer.budget import BUDGETS
 from trainer.census import table_of
 from trainer.close_up import close_up
-from trainer.datasets import Halves
 from trainer.evaluate import Evaluation
+from trainer.material import Material, read_history
 from trainer.plots import plot_loss, plot_trade_off
 from trainer.tables import MEASURES, cell, markdown, table
-from trainer.threshold_rows import SHOWN, calm_scores, section_of, threshold_rows
-from trainer.training import Progress
+from trainer.threshold_rows import section_of
 from trainer.trim import sentence
 
-HISTORY = "history.json"
 MAX_ENTITIES = 50  # listed one by one
-
-
-@dataclass(frozen=True)
-class Material:
-    """Everything a report is made of."""
-
-    bundle: Bundle
-    halves: Halves
-    evaluation: Evaluation  # on the test half; on no series where there is none
-    held_out: Sequence[Series]  # the calibration stretches
-    held_out_scored: Sequence[Scored]
-
-    @property
-    def shown(self) -> tuple[Sequence[Series], Sequence[Scored], str]:
-        """What timeline and incident are taken from: the test half if there is one."""
-        if self.evaluation.series:
-            return self.evaluation.series, self.evaluation.scored, "test half"
-        return self.held_out, self.held_out_scored, "held-out end of the training half"
-
-
-def write_history(folder: Path, history: Sequence[Progress], *, best_epoch: int) -> None:
-    """Keep what every validation of a training found beside its bundle."""
-    epochs = [
-        {
-            "epoch": p.epoch,
-            "step": p.step,
-            "loss": p.loss,
-            "validation_loss": p.validation_loss,
-            "learning_rate": p.learning_rate,
-        }
-        for p in history
-    ]
-    text = json.dumps({"best_epoch": best_epoch, "epochs": epochs}, indent=1)
-    (folder / HISTORY).write_text(text + "\n")
 
 
 def write_report(material: Material) -> Path:
@@ -66,7 +25,7 @@ def write_report(material: Material) -> Path:
         _measures(material.evaluation),
         _entities(material.evaluation),
         *close_up(material.bundle, *material.shown[:2], where=material.shown[2]),
-        _thresholds(material),
+        section_of(material.thresholds),
         _trade_off(material),
         _training(material.bundle.folder),
         sentence(material.bundle.manifest.training),
@@ -121,24 +80,8 @@ def _entities(evaluation: Evaluation) -> str:
     return f"### By entity\n\n{markdown(head, lines[:MAX_ENTITIES])}{more}"
 
 
-def _thresholds(material: Material) -> str:
-    calm = calm_scores(material.held_out, material.held_out_scored)
-    period_seconds = material.bundle.manifest.period_seconds
-    rows = threshold_rows(material.evaluation, calm, SHOWN, period_seconds=period_seconds)
-    return section_of(rows)
-
-
 def _trade_off(material: Material) -> str:
-    bundle, evaluation = material.bundle, material.evaluation
-    observed = {}
-    if material.held_out:
-        observed["calibration stretch (in sample)"] = incidents_per_day(
-            bundle, material.held_out, material.held_out_scored
-        )
-    if evaluation.rows:
-        observed["test half, outside labelled events"] = incidents_per_day(
-            bundle, evaluation.series, evaluation.scored
-        )
+    bundle, observed = material.bundle, material.incidents
     if not observed:
         return ""
     chosen = bundle.manifest.default_budget
@@ -153,9 +96,9 @@ def _trade_off(material: Material) -> str:
 
 
 def _training(folder: Path) -> str:
-    if not (folder / HISTORY).is_file():
+    history = read_history(folder)
+    if history is None:
         return ""
-    history = json.loads((folder / HISTORY).read_text())
     if not history["epochs"]:
         return "## Training\n\nThe network is untrained."
     best = history["best_epoch"]
@@ -176,7 +119,7 @@ def _figures(bundle: Bundle) -> str:
         [
             "## Export",
             markdown(["largest difference", "scaled units"], parity),
-            f"{_horizon(manifest)} Window: {manifest.window_length} points. `batch`: the same "
+            f"{horizon(manifest)} Window: {manifest.window_length} points. `batch`: the same "
             "point alone and in a batch.",
             "## Views",
             "\n".join(views),
@@ -184,7 +127,8 @@ def _figures(bundle: Bundle) -> str:
     )
 
 
-def _horizon(manifest: Manifest) -> str:
+def horizon(manifest: Manifest) -> str:
+    """How long the model remembers, in words."""
     if manifest.is_horizon_reached:
         return f"Memory horizon: {manifest.memory_horizon} points."
     return (
@@ -195,17 +139,12 @@ def _horizon(manifest: Manifest) -> str:
 
 
 def _data(material: Material) -> str:
-    parts = {
-        "training half": material.halves.train,
-        "held-out end of it, for calibration (and warm-up)": material.held_out,
-        "test half": material.halves.test,
-    }
     training = material.bundle.manifest.training
     known = [[name, f"{value}"] for name, value in sorted(training.items())]
     return "\n\n".join(
         [
             "## Data and configuration",
-            markdown(*table_of(parts)),
+            markdown(*table_of(material.parts)),
             markdown(["what", "value"], known),
         ]
     )

@@ -18,7 +18,9 @@ from trainer.config import CONFIGS, Config, NetworkConfig, restored
 from trainer.datasets import Halves, expect_dimensions
 from trainer.evaluate import evaluate
 from trainer.fit import points_needed
-from trainer.report import Material, write_history, write_report
+from trainer.material import Material, write_history
+from trainer.page.report_page import write_page
+from trainer.report import write_report
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 
@@ -154,9 +156,13 @@ def config_of(bundle: Bundle) -> Config:
     return restored(known)
 
 
-def publish(material: Material, *, has_report: bool) -> Bundle:
+def publish(material: Material, stages: Stages, *, has_report: bool) -> Bundle:
     """Write the measures into the manifest, and the report; neither is part of its digest."""
-    report = write_report(material).name if has_report else ""
+    report = ""
+    if has_report:
+        tell = stages("report", total=1.0)
+        report = write_report(material).name
+        write_page(material, tell)
     bundle = material.bundle
     update = {"metrics": material.evaluation.rows, "report": report}
     write_manifest(bundle.folder, bundle.manifest.model_copy(update=update))

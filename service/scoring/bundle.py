@@ -5,6 +5,7 @@
                  step.onnx        one point and the carried state -> errors and the next state
                  window.onnx      a whole window -> errors of its last point; the reference
                  report.md        what a person should know
+                 report.html      the same at length, in one file
 <name>/current                    the version that serves first
 """
 

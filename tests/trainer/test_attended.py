@@ -13,7 +13,7 @@ from trainer.attended import NO_COMFORTS, Comforts, Tell, train
 from trainer.config import CONFIGS, Model, NetworkConfig
 from trainer.fit import fit
 from trainer.fitted import Fitted
-from trainer.report import write_history
+from trainer.material import write_history
 
 NETWORKS = [name for name, kind in CONFIGS.items() if issubclass(kind, NetworkConfig)]
 

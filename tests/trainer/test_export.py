@@ -287,12 +287,12 @@ def test_every_choice_of_members_gives_the_errors_of_each(fitted: Fitted) -> Non
     every, length = fitted.config.members, fitted.config.window_length
     rows = torch.from_numpy(centred(fitted, 1, start=400, count=length)[None])
     with torch.no_grad():
-        whole, _, _ = window_graph(fitted)(rows, torch.ones(1, dtype=torch.int64))
+        whole, *_ = window_graph(fitted)(rows, torch.ones(1, dtype=torch.int64))
         for count in range(1, len(every) + 1):
             for members in permutations(every, count):
                 config = fitted.config.model_copy(update={"members": members})
                 graph = window_graph(replace(fitted, config=config))
-                error, _, _ = graph(rows, torch.ones(1, dtype=torch.int64))
+                error, *_ = graph(rows, torch.ones(1, dtype=torch.int64))
                 chosen = [member(fitted, name) for name in members]
                 assert bool((error == whole[:, chosen]).all())
 

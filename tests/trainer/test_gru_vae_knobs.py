@@ -164,7 +164,7 @@ def broken(fitted: Fitted) -> tuple[torch.Tensor, np.ndarray]:
     centred = (values - fitted.linear.scaling.center[1]).astype(np.float32)
     windows = np.stack([centred[end - length : end] for end in range(length, 701)])
     with torch.no_grad():
-        error, _, _ = window_graph(fitted).eval()(
+        error, *_ = window_graph(fitted).eval()(
             torch.from_numpy(windows), torch.ones(len(windows), dtype=torch.int64)
         )
     member = fitted.config.members.index("network")

@@ -20,7 +20,8 @@ from trainer.budget import (
 from trainer.datasets import Halves
 from trainer.evaluate import evaluate, measure
 from trainer.floors import Answers
-from trainer.report import Material, write_history, write_report
+from trainer.material import Material, write_history
+from trainer.report import write_report
 from trainer.tables import APPENDIX, table
 from trainer.training import Progress
 

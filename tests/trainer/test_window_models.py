@@ -82,6 +82,18 @@ def test_every_model_has_a_network_and_a_test_that_it_learns() -> None:
     assert set(WINDOWED) == set(LEARNING) == set(WINDOW_CONFIGS)
 
 
+@pytest.mark.parametrize("model", ["gru_vae", "lstm_vae", "mad_gan", "rvae", "vae_lstm"])
+def test_window_graph_tells_the_latent_of_a_model_that_has_one(model: Model) -> None:
+    fitted = fit([series()], tiny(model, epochs=0))
+    names, entity = window_outputs(fitted), torch.ones(4, dtype=torch.int64)
+    with torch.no_grad():
+        windows = torch.randn(4, fitted.config.window_length, len(fitted.dimensions))
+        said = window_graph(fitted)(windows, entity)
+    assert names[3:] == ["latent"]
+    assert said[3].shape[0] == 4
+    assert float(said[3].std(dim=0).min()) > 0
+
+
 @pytest.mark.parametrize("model", WINDOWED)
 def test_every_parameter_receives_gradient(model: Model) -> None:
     learning, x = network(model).train(), windows(model, 64)

@@ -30,7 +30,7 @@ def step_graph(fitted: Fitted) -> nn.Module:
 
 
 def window_graph(fitted: Fitted) -> nn.Module:
-    """(window, entity_index) -> (error, expected, scale) of its last row."""
+    """(window, entity_index) -> (error, expected, scale) of its last row, and what explains it."""
     if isinstance(fitted.network, GruVae):
         return recurrent.WindowGraph(fitted, fitted.network)
     if isinstance(fitted.network, Slmr | WindowNetwork):
@@ -57,6 +57,8 @@ def window_outputs(fitted: Fitted) -> list[str]:
     match fitted.network:
         case Slmr():
             extra: tuple[str, ...] = ("attention",)
+        case GruVae():
+            extra = ("latent",)
         case WindowNetwork(map_names=names):
             extra = names
         case _:

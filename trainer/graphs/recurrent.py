@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.fitted import Fitted
-from trainer.frame import Answer, Frame, Prediction
+from trainer.frame import Frame, Prediction
 from trainer.graphs.operators import cell_of, hidden_of, softplus
 from trainer.linear import INPUT_LIMIT, LAGS
 from trainer.models.gru_vae import (
@@ -19,7 +19,8 @@ from trainer.models.gru_vae import (
 )
 from trainer.models.latents import PlanarFlows
 
-Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # the same, four next states
+Explained = tuple[Tensor, Tensor, Tensor, Tensor]  # error, expected, scale, latent (B, Z)
+Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # the first 3, 4 next states
 
 
 class Residual(nn.Module):
@@ -123,7 +124,7 @@ class StepGraph(nn.Module):
 
 
 class WindowGraph(nn.Module):
-    """A window from the zero state -> the answer for its last row."""
+    """A window from the zero state -> the answer for its last row, and its latent."""
 
     baked: Tensor | None
 
@@ -140,7 +141,7 @@ class WindowGraph(nn.Module):
         self.register_buffer("baked", baked)  # (T Z, T Z)
         self.flows = baked_flow(network)
 
-    def forward(self, window: Tensor, entity_index: Tensor) -> Answer:
+    def forward(self, window: Tensor, entity_index: Tensor) -> Explained:
         """window (B, T, D)."""
         scaled = self.frame.scaled_window(window, entity_index)
         clipped = self.frame.clipped(scaled)
@@ -149,9 +150,11 @@ class WindowGraph(nn.Module):
         z0 = self.drive(e)  # (B, T, Z)
         if self.baked is not None:
             z0 = (z0.flatten(1) @ self.baked.T).unflatten(1, z0.shape[1:])
-        d, _ = self.decoder(self.flows(z0))  # (B, T, H)
+        z = self.flows(z0)
+        d, _ = self.decoder(z)  # (B, T, H)
         prediction = self.residual.prediction(scaled[:, -1], self.head(d[:, -1]))
-        return self.frame.answer(scaled[:, -1], entity_index, rows=rows, prediction=prediction)
+        answer = self.frame.answer(scaled[:, -1], entity_index, rows=rows, prediction=prediction)
+        return (*answer, z[:, -1])
 
 
 def state_shapes(network: GruVae) -> dict[str, tuple[int, ...]]:

@@ -28,6 +28,8 @@ from trainer.training import Loss
 class LstmVae(WindowNetwork):
     """Encoder and decoder."""
 
+    map_names = ("latent",)
+
     def __init__(self, dimensions: int, config: LstmVaeConfig) -> None:
         super().__init__(config)
         self.is_gaussian, self.scale_low = config.likelihood == "gaussian", config.scale_low
@@ -68,8 +70,9 @@ class LstmVae(WindowNetwork):
 
     def judge(self, x: Tensor, value: Tensor) -> Outlook:
         """By the reconstruction of the last row."""
-        mean, scale = self.read(self.decode(self.encode(x).mean, steps=x.shape[1])[:, -1])
-        return Outlook(mean, scale, (value - mean).abs() / scale)
+        z = self.encode(x).mean  # (B, Z)
+        mean, scale = self.read(self.decode(z, steps=x.shape[1])[:, -1])
+        return Outlook(mean, scale, (value - mean).abs() / scale, (z,))
 
     def _loss(self, x: Tensor, code: Gaussian, z: Tensor) -> Loss:
         mean, scale = self.read(self.decode(z, steps=x.shape[1]))  # (B, T, D)

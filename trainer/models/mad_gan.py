@@ -51,6 +51,8 @@ class Sequential(nn.Module):
 class MadGan(WindowNetwork):
     """Generator, discriminator and encoder."""
 
+    map_names = ("latent",)
+
     def __init__(self, dimensions: int, config: MadGanConfig) -> None:
         super().__init__(config)
         self.latent, self.rounds = config.latent, config.generator_rounds
@@ -88,10 +90,11 @@ class MadGan(WindowNetwork):
 
     def judge(self, x: Tensor, value: Tensor) -> Outlook:
         """By what is generated for the window, and by whether it is taken for real."""
-        mean = self.generate(self.encoder(x))[:, -1]  # (B, D)
+        z = self.encoder(x)  # (B, T, Z)
+        mean = self.generate(z)[:, -1]  # (B, D)
         fake = 1 - torch.sigmoid(self.discriminator(x)[:, -1])  # (B, 1)
         error = (1 - self.suspicion) * (value - mean).abs() + self.suspicion * fake
-        return Outlook(mean, torch.ones_like(mean), error)
+        return Outlook(mean, torch.ones_like(mean), error, (z[:, -1],))
 
 
 def _mistaken(logits: Tensor, *, is_real: bool) -> Tensor:

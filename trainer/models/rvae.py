@@ -25,6 +25,8 @@ from trainer.training import Loss
 class Rvae(WindowNetwork):
     """Encoder and decoder."""
 
+    map_names = ("latent",)
+
     def __init__(self, dimensions: int, config: RvaeConfig) -> None:
         super().__init__(config)
         hidden, dense = config.hidden, config.dense
@@ -61,9 +63,10 @@ class Rvae(WindowNetwork):
 
     def judge(self, x: Tensor, value: Tensor) -> Outlook:
         """By the reconstruction of the last row."""
-        out = self.out(self.decode(self.encode(x).mean, steps=x.shape[1])[:, -1])  # (B, D)
+        z = self.encode(x).mean  # (B, Z)
+        out = self.out(self.decode(z, steps=x.shape[1])[:, -1])  # (B, D)
         mean = torch.sigmoid(out) if self.is_bce else out
-        return Outlook(mean, torch.ones_like(mean), (value - mean).abs())
+        return Outlook(mean, torch.ones_like(mean), (value - mean).abs(), (z,))
 
     def _loss(self, x: Tensor, code: Gaussian, z: Tensor, *, weight: float) -> Loss:
         out = self.out(self.decode(z, steps=x.shape[1]))  # (B, T, D)

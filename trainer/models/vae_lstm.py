@@ -49,6 +49,7 @@ class Twice(nn.Module):
 class VaeLstm(WindowNetwork):
     """Encoder, decoder and LSTM."""
 
+    map_names = ("latent",)
     ones: Tensor
 
     def __init__(self, dimensions: int, config: VaeLstmConfig) -> None:
@@ -135,7 +136,9 @@ class VaeLstm(WindowNetwork):
         expected = self.decode(codes.flatten(0, 1))  # (B n, w, D)
         expected = expected.reshape(x.shape[0], -1, x.shape[2])  # (B, n w, D)
         last = expected[:, -1]
-        return Outlook(last, self.sigma.expand_as(last), self._error(x, value, expected))
+        newest = self.mean_codes(x[:, -self.local :])[:, -1]  # (B, C)
+        error = self._error(x, value, expected)
+        return Outlook(last, self.sigma.expand_as(last), error, (newest,))
 
     def _error(self, x: Tensor, value: Tensor, expected: Tensor) -> Tensor:
         """Of the last row, or the root of all squares."""

@@ -1,0 +1,129 @@
+"""The ink of the report page: figures as inline SVG whose colours the page chooses.
+
+Figures are drawn in the stand-in colours below; in the SVG each becomes a CSS variable, so that one
+picture serves a light and a dark page. Heat-maps are transparent where there is nothing.
+"""
+
+import re
+from html import escape
+from io import StringIO
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK, FAINT, TRUE, MODEL, ALARM, LABEL = (
+    "#010203",
+    "#040506",
+    "#070809",
+    "#0a0b0c",
+    "#0d0e0f",
+    "#101112",
+)
+VARIABLES = {
+    INK: "--ink",
+    FAINT: "--faint",
+    TRUE: "--true",
+    MODEL: "--model",
+    ALARM: "--alarm",
+    LABEL: "--label",
+}
+HEAT = LinearSegmentedColormap.from_list(
+    "heat", [(0.88, 0.51, 0.08, 0.0), (0.88, 0.51, 0.08, 0.9), (0.80, 0.16, 0.42, 1.0)]
+)  # told apart by lightness too, on white and on black
+SEVERITY = LinearSegmentedColormap.from_list(
+    "severity", [(0.45, 0.55, 0.68, 0.6), (0.88, 0.51, 0.08, 1.0), (0.80, 0.16, 0.42, 1.0)]
+)
+STYLE = mpl.RcParams(
+    {
+        "axes.edgecolor": FAINT,
+        "axes.facecolor": "none",
+        "axes.labelcolor": INK,
+        "axes.labelsize": 9,
+        "axes.linewidth": 0.7,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.facecolor": "none",
+        "font.family": "sans-serif",
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "path.simplify_threshold": 0.2,
+        "savefig.dpi": 110,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "gaugewatch",
+        "text.color": INK,
+        "xtick.color": FAINT,
+        "xtick.labelcolor": INK,
+        "xtick.labelsize": 8,
+        "ytick.color": FAINT,
+        "ytick.labelcolor": INK,
+        "ytick.labelsize": 8,
+    }
+)
+FONTS = "system-ui, sans-serif"
+PLACES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
+NUMBER = re.compile(r"-?\d+\.\d{2,}")
+DROPPED = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
+
+
+def panels(count: int, *, height: float, ratios: list[float] | None = None) -> list[Axes]:
+    """So many panels below one another over one axis of time; height of the figure in inches."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.0, height), layout="constrained")
+        grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)
+        return list(grid[:, 0])
+
+
+def beside(count: int, *, height: float, ratios: list[float]) -> list[Axes]:
+    """So many panels beside one another; height of the figure in inches."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.0, height), layout="constrained")
+        return list(figure.subplots(1, count, squeeze=False, width_ratios=ratios)[0])
+
+
+def legend(axes: Axes, *, columns: int) -> None:
+    """Above the panel, where it hides nothing."""
+    with mpl.rc_context(STYLE):
+        axes.legend(ncols=columns, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
+
+
+def color_bar(axes: Axes, image: ScalarMappable, title: str) -> None:
+    """What the colours of a heat-map or of dots mean, on the right."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    with mpl.rc_context(STYLE):
+        bar = figure.colorbar(image, ax=axes, label=title, pad=0.01, aspect=30)
+    for spine in bar.ax.spines.values():
+        spine.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
+
+
+def svg(axes: Axes, name: str, alt: str) -> str:
+    """The figure of `axes` as inline SVG; `name` keeps its ids apart from those of others."""
+    figure, text = axes.get_figure(root=True), StringIO()
+    assert figure is not None
+    with mpl.rc_context(STYLE):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    body = DROPPED.sub("", drawn[drawn.index(">") + 1 :])
+    for color, variable in VARIABLES.items():
+        body = body.replace(color, f"var({variable})")
+    body = re.sub(r"font: ([\d.]+px)[^;\"]*", rf"font: \1 {FONTS}", body)
+    body = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", body).replace("xlink:href", "href")
+    body = _shortened(body)
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    return (
+        f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}">\n{body}'
+    ).rstrip()
+
+
+def _shortened(body: str) -> str:
+    """Coordinates to a tenth of a point."""
+    rounded = PLACES.sub(
+        lambda place: NUMBER.sub(lambda found: f"{float(found[0]):.1f}", place[0]), body
+    )
+    return re.sub(r"\s*\n\s*", "\n", rounded)
