@@ -14,6 +14,7 @@ from trainer import cli_benchmark, cli_measure, cli_recalibrate
 from trainer.benchmark.rows import BENCH
 from trainer.cli_fit import fit_command
 from trainer.cli_options import Json
+from trainer.cli_tune import tune_command
 from trainer.config import Model, Preset
 from trainer.console import complain, print_json, show_options
 from trainer.options import options_of
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.command("fit")(fit_command)
+app.command("tune")(tune_command)
 app.command("benchmark")(cli_benchmark.command(BENCH))
 app.command("evaluate")(cli_measure.evaluate_command)
 app.command("report")(cli_measure.report_command)

@@ -24,10 +24,10 @@ from trainer.benchmark.runs import Failure, run
 from trainer.benchmark.sheets import TITLES, write_sheets
 from trainer.benchmark.summary import Summary, summarise
 from trainer.benchmark.tasks import Place
-from trainer.benchmark.watch import watching
 from trainer.config import Preset
 from trainer.console import complain, print_json
 from trainer.tables import cell
+from trainer.watch import watching
 
 FAILURE, STOPPED = 1, 130
 

@@ -1,13 +1,13 @@
 """`gaugewatch-trainer fit`: series in, a bundle out."""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.errors import SettingInvalid
+from service.errors import SettingInvalid, TrainingFailed
 from service.scoring.bundle import load_bundle
 from trainer.attended import Comforts
 from trainer.cli_options import (
@@ -28,8 +28,10 @@ from trainer.config import Config, MaskMode, Model, Preset
 from trainer.console import ignore, live, note, print_json, show, summary, warn
 from trainer.datasets import Halves, Reader, to_train_on
 from trainer.labels import read_faults, without_faults
+from trainer.one_fit import OneFit
+from trainer.per_entity import Made, fit_side_by_side
 from trainer.recipe import Source, configured, of_bundle, of_file, of_pairs, together
-from trainer.run import Order, check, examine, make, publish, trainable
+from trainer.run import Order, check, trainable
 from trainer.trim import sentence
 
 Quantise = Annotated[bool | None, typer.Option("--quantise", help="gru_vae: serve in int8.")]
@@ -94,14 +96,22 @@ def fit_command(
     verbose: Annotated[
         int, typer.Option("--verbose", "-v", count=True, help="A line per epoch; twice: update.")
     ] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="--per-entity: fits at once; else one per core.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="--per-entity: address of a Ray cluster that fits, or auto.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
     is_json: Json = False,
 ) -> None:
     """Fit a model, export, calibrate and measure it."""
+    if not per_entity and (workers or ray):
+        raise SettingInvalid("--workers and --ray need --per-entity")
     named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
     named |= {"epochs": epochs, "dilations": dilations, "mask_mode": mask_mode}
     named |= {"is_linear_skip": linear_skip, "is_int8": quantise, "trim": trim}
-    config = _configuration(together(named, of_pairs(knobs or [])), config_file, like)
+    config = configuration(together(named, of_pairs(knobs or [])), config_file, like)
     usual = Comforts(
         checkpoint_every=checkpoint_every,
         is_resumed=resume,
@@ -111,36 +121,51 @@ def fit_command(
     )
     tell = ignore if quiet else note
     ranges = ranges_of(train_rows, train_times, test_rows, test_times)
-    reader = Reader(period_seconds, _names(columns), timestamp_column, layout, tell, ranges)
+    reader = Reader(period_seconds, names_of(columns), timestamp_column, layout, tell, ranges)
     halves = to_train_on(reader, data, test=test_data)
     if labels is not None:
         faults = read_faults(labels)
         halves = without_faults(halves, faults, period_seconds=period_seconds, tell=tell)
     halves = trainable(halves, config, warn=warn)
     parts = _parts(halves, name) if per_entity else {name: halves}
-    orders = {name: Order(config, name, output, period_seconds) for name in parts}
-    for part, own in parts.items():
-        check(orders[part], own, has_untrained=untrained)
+    fits = [
+        OneFit(Order(config, part, output, period_seconds), own, usual, untrained, report)
+        for part, own in parts.items()
+    ]
+    for one in fits:
+        check(one.order, one.halves, has_untrained=untrained)
     tell_of(data, reader, halves, tell=tell)
-    results = []
-    for number, (part, own) in enumerate(parts.items(), start=1):
-        prefix = f"{part} ({number}/{len(parts)}) " if per_entity else ""
-        with live(prefix, is_quiet=quiet) as screen:
-            started, stages = time.monotonic(), screen.stage
-            comforts = replace(usual, folder=output / part, say=screen.say)
-            bundle = make(orders[part], own.train, stages, comforts=comforts)
-            material = examine(bundle, own, stages, has_untrained=untrained)
-            bundle = publish(material, stages, has_report=report)
-        if trimmed := sentence(bundle.manifest.training):
-            tell(trimmed)
-        results.append((bundle, time.monotonic() - started))
-        if not (is_json or quiet):
-            show(bundle, bundle.manifest.metrics)
+    if per_entity:
+        results, errors = fit_side_by_side(fits, workers=workers, ray=ray, is_quiet=quiet)
+    else:
+        results, errors = [_here(fits[0], is_quiet=quiet)], {}
+    _tell_of(results, tell=tell, is_shown=not (is_json or quiet))
     if is_json:
         print_json({"bundles": [summary(bundle, seconds) for bundle, seconds in results]})
+    if errors:
+        told = "; ".join(f"{part}: {error}" for part, error in sorted(errors.items()))
+        raise TrainingFailed(f"{len(errors)} of {len(fits)} entities failed: {told}")
 
 
-def _configuration(flags: Source, file: Path | None, like: Path | None) -> Config:
+def _tell_of(results: Sequence[Made], *, tell: Callable[[str], None], is_shown: bool) -> None:
+    """What was trimmed, and how good each bundle is."""
+    for bundle, _ in results:
+        if trimmed := sentence(bundle.manifest.training):
+            tell(trimmed)
+        if is_shown:
+            show(bundle, bundle.manifest.metrics)
+
+
+def _here(one: OneFit, *, is_quiet: bool) -> Made:
+    """Fit in this process; the bundle, and the seconds it took."""
+    with live("", is_quiet=is_quiet) as screen:
+        started = time.monotonic()
+        bundle = one.made(screen.stage, screen.say)
+        return bundle, time.monotonic() - started
+
+
+def configuration(flags: Source, file: Path | None, like: Path | None) -> Config:
+    """Of flags, a TOML file and the folder of a bundle."""
     return configured(
         flags,
         file=None if file is None else of_file(file),
@@ -148,7 +173,8 @@ def _configuration(flags: Source, file: Path | None, like: Path | None) -> Confi
     )
 
 
-def _names(columns: list[str] | None) -> list[str] | None:
+def names_of(columns: list[str] | None) -> list[str] | None:
+    """Of dimensions, as they were repeated or separated by commas."""
     if not columns:
         return None
     return [name.strip() for given in columns for name in given.split(",") if name.strip()]

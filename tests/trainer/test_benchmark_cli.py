@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from service.errors import BadInput, SettingInvalid
 from tests.trainer.small_bench import BENCH, ROWS, data_folder, do_here, place_of, planned
-from trainer.benchmark.watch import watching
 from trainer.cli_benchmark import command
+from trainer.watch import watching
 
 APP = typer.Typer()
 APP.command()(command(BENCH))

@@ -14,7 +14,7 @@ from trainer.benchmark.disk import only_writer
 from trainer.benchmark.results import read_runs
 from trainer.benchmark.runs import Board, run
 from trainer.benchmark.tasks import Place
-from trainer.benchmark.workers import Ended, single_threaded
+from trainer.workers import Ended, single_threaded
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,29 +3,17 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Protocol
 
 from trainer.benchmark.disk import write_whole
 from trainer.benchmark.plan import FitJob, Job, Plan, ScoreJob, kind_of
 from trainer.benchmark.tasks import Place, Work
-from trainer.benchmark.workers import Ended, Workers, single_threaded
+from trainer.watch import Watch
+from trainer.workers import Ended, Workers, outcome, single_threaded
 
 POLL_SECONDS = 0.2
-DIED = "its process died; memory may have run out"
-
-
-class Watch(Protocol):
-    """Hears how the jobs go."""
-
-    def begin(self, *, total: int, reused: int) -> None: ...
-    def started(self, name: str) -> None: ...
-    def moved(self, name: str, detail: str) -> None: ...
-    def ended(self, name: str, *, seconds: float, error: str) -> None: ...
-    def left(self, seconds: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -128,18 +116,11 @@ def _work_off(board: Board, workers: Workers, place: Place, *, jobs: int, watch:
         for said in workers.said():
             watch.moved(said.name, said.detail)
         for future in finished:
-            job, ended = futures.pop(future), _ended(future)
-            watch.ended(job.name, seconds=board.end(job, ended), error=ended.error)
+            job, how = futures.pop(future), outcome(future)
+            watch.ended(job.name, seconds=board.end(job, how), error=how.error)
         for failure in board.drop():
             watch.ended(failure.name, seconds=0.0, error=failure.error)
         watch.left(board.seconds_left(jobs))
-
-
-def _ended(future: "Future[Ended]") -> Ended:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Ended(DIED)
 
 
 def _note(output: Path, failures: list[Failure]) -> None:

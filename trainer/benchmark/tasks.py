@@ -22,8 +22,8 @@ from trainer.benchmark.results import (
     finished_fit,
     write_traces,
 )
-from trainer.benchmark.workers import Tell
 from trainer.evaluate import measure
+from trainer.workers import Tell
 
 TELL_SECONDS = 0.5
 

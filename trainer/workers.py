@@ -1,10 +1,10 @@
-"""Workers: processes of one thread each that do a job and tell what they are at."""
+"""Workers: processes of one thread each that do a task and tell what they are at."""
 
 import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,8 +13,11 @@ from multiprocessing.connection import wait
 from multiprocessing.queues import Queue
 from queue import Empty
 from threading import Thread
+from typing import Protocol
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
+
+DIED = "its process died; memory may have run out"
 
 Tell = Callable[[str], None]  # hears how far a task is
 Task = Callable[[Tell], None]  # must be picklable
@@ -27,6 +30,11 @@ class Ended:
     error: str = ""  # one line; empty: it is done
     trace: str = ""
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process died, or one beside it that took it along."""
+        return self.error == DIED
+
 
 @dataclass(frozen=True)
 class Said:
@@ -36,6 +44,30 @@ class Said:
     detail: str
 
 
+class Pool(Protocol):
+    """Somewhere tasks are done, `count` at a time."""
+
+    @property
+    def count(self) -> int: ...
+
+    def start(self, name: str, task: Task) -> "Future[Ended]":
+        """Have the task done."""
+
+    def said(self) -> Iterable[Said]:
+        """What was told since this was last asked."""
+
+    def end(self) -> None:
+        """Let go of everything, whatever it is at."""
+
+
+def outcome(future: "Future[Ended]") -> Ended:
+    """How a task ended, its process's death included."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Ended(DIED)
+
+
 class Workers:
     """A pool of processes that end with this one.
 
@@ -43,7 +75,7 @@ class Workers:
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self.count = count
         self._context = multiprocessing.get_context("spawn")
         self._open()
 
@@ -51,7 +83,7 @@ class Workers:
         self._said: Queue[Said] = self._context.Queue()
         self._stay, self._leave = self._context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            self._count, self._context, initializer=_begin, initargs=(self._said, self._stay)
+            self.count, self._context, initializer=_begin, initargs=(self._said, self._stay)
         )
 
     def start(self, name: str, task: Task) -> "Future[Ended]":
@@ -93,8 +125,8 @@ def _uninterrupted() -> Iterator[None]:
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Processes that start meanwhile compute in one thread: libraries read this when they load."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
@@ -124,8 +156,13 @@ def _leave_on(stay: object) -> None:
 def _do(name: str, task: Task) -> Ended:
     (said,) = _told
     said.put(Said(name, ""))
+    return attempt(task, lambda detail: said.put(Said(name, detail)))
+
+
+def attempt(task: Task, tell: Tell) -> Ended:
+    """Do a task; what goes wrong is how it ended."""
     try:
-        task(lambda detail: said.put(Said(name, detail)))
+        task(tell)
     except Exception as error:  # noqa: BLE001  one task fails, the others go on
         text = " ".join(str(error).split()) or type(error).__name__
         return Ended(text, traceback.format_exc())

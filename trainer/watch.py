@@ -1,8 +1,9 @@
-"""What a person sees of a running benchmark on stderr: bars on a terminal, lines elsewhere."""
+"""What a person sees on stderr of many jobs side by side: bars on a terminal, lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,21 +17,29 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from trainer.benchmark.runs import Watch
+
+class Watch(Protocol):
+    """Hears how the jobs go."""
+
+    def begin(self, *, total: int, reused: int) -> None: ...
+    def started(self, name: str) -> None: ...
+    def moved(self, name: str, detail: str) -> None: ...
+    def ended(self, name: str, *, seconds: float, error: str) -> None: ...
+    def left(self, seconds: float | None) -> None: ...
 
 
 class Lines:
     """One plain line per job that ends."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, jobs: str) -> None:
+        self._console, self._jobs = console, jobs
         self._total = self._done = 0
         self._left = ""
 
     def begin(self, *, total: int, reused: int) -> None:
         """Say what there is to do."""
         self._total = total
-        self._say(f"{total} jobs to do, {reused} done before")
+        self._say(f"{total} {self._jobs} to do, {reused} done before")
 
     def started(self, name: str) -> None:
         """Nothing: the end is told."""
@@ -55,14 +64,14 @@ class Lines:
 class Bars:
     """A bar over all jobs, and a line for each that runs; failures stay above."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, title: str, jobs: str) -> None:
+        self._progress, self._title, self._jobs = progress, title, jobs
         self._all: TaskID | None = None
         self._lines: dict[str, TaskID] = {}
 
     def begin(self, *, total: int, reused: int) -> None:
         """Draw the bar over all."""
-        name = f"benchmark ({reused} jobs done before)" if reused else "benchmark"
+        name = f"{self._title} ({reused} {self._jobs} done before)" if reused else self._title
         self._all = self._progress.add_task(name, total=total, detail="")
 
     def started(self, name: str) -> None:
@@ -92,11 +101,13 @@ class Bars:
 
 
 @contextmanager
-def watching(console: Console | None = None) -> Iterator[Watch]:
-    """The watch that suits the terminal, or none."""
+def watching(
+    console: Console | None = None, *, title: str = "benchmark", jobs: str = "jobs"
+) -> Iterator[Watch]:
+    """The watch that suits the terminal, or none; `jobs` is what they are called."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(console)
+        yield Lines(console, jobs=jobs)
         return
     columns = (
         SpinnerColumn(),
@@ -107,7 +118,7 @@ def watching(console: Console | None = None) -> Iterator[Watch]:
         TextColumn("{task.fields[detail]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bars(progress)
+        yield Bars(progress, title=title, jobs=jobs)
 
 
 def _time(seconds: float) -> str:

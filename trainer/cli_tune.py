@@ -1,0 +1,91 @@
+"""`gaugewatch-trainer tune`: series in, better knobs for `fit --config` out."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.errors import SettingInvalid
+from trainer.cli_fit import ConfigFile, Knobs, configuration, names_of
+from trainer.cli_options import (
+    Columns,
+    Data,
+    Json,
+    LayoutName,
+    TimestampColumn,
+    TrainRows,
+    TrainTimes,
+    ranges_of,
+)
+from trainer.config import Config, Model, Preset
+from trainer.console import ignore, note, print_json, show_table, warn
+from trainer.datasets import Halves, Reader
+from trainer.objectives import Objective, exam_of, expect_loss
+from trainer.recipe import of_pairs, together
+from trainer.run import trainable
+from trainer.search_space import Space, space_of_file, space_of_pairs, usual_space
+
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--search", help="A knob to search: hidden=16..128:log, cell=gru,lstm; repeat."),
+]
+SpaceFile = Annotated[Path | None, typer.Option("--space", help="TOML file of knobs to search.")]
+
+
+def tune_command(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder of the search; the same goes on with it.")],
+    period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
+    model: Annotated[Model | None, typer.Option(help="Kind of model.")] = None,
+    preset_name: Annotated[Preset | None, typer.Option("--preset")] = None,
+    config_file: ConfigFile = None,
+    knobs: Knobs = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search, breaks and weights.")] = 0,
+    searched: Ranges = None,
+    space_file: SpaceFile = None,
+    objective: Annotated[Objective, typer.Option(help="What is made better.")] = "injected",
+    trials: Annotated[int, typer.Option(min=1, help="With those of earlier runs.")] = 30,
+    workers: Annotated[int | None, typer.Option(min=1, help="At once; else one per core.")] = None,
+    prune: Annotated[bool, typer.Option(help="Stop trials whose loss is behind.")] = True,
+    columns: Columns = None,
+    timestamp_column: TimestampColumn = None,
+    layout: LayoutName = None,
+    train_rows: TrainRows = None,
+    train_times: TrainTimes = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
+    is_json: Json = False,
+) -> None:
+    """Search for better knobs, without labels; writes best.toml for `fit --config`."""
+    named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
+    base = configuration(together(named, of_pairs(knobs or [])), config_file, None)
+    space = _space(base, searched or [], space_file)
+    if objective == "loss":
+        expect_loss(base)
+    tell, ranges = ignore if quiet else note, ranges_of(train_rows, train_times, None, None)
+    reader = Reader(period_seconds, names_of(columns), timestamp_column, layout, tell, ranges)
+    halves = trainable(Halves(reader.read(data, "train"), []), base, warn=warn)
+    exam = exam_of(halves.train, objective, seed=seed, period_seconds=period_seconds)
+    try:
+        from trainer import trials as found, tuning
+    except ImportError:
+        raise SettingInvalid("tune needs the extra: pip install 'gaugewatch[tune]'") from None
+    wanted = tuning.Search(output, base, space, objective, exam, seed, prune)
+    tuning.run(wanted, trials, workers=workers or os.cpu_count() or 1, is_quiet=quiet)
+    best, head, lines = found.written(wanted)
+    if is_json:
+        told = [dict(zip(head, one, strict=True)) for one in lines]
+        print_json({"best": str(best), "trials": told})
+    elif not quiet:
+        show_table(f"{objective}, the best trials", head, lines)
+        tell(f"gaugewatch-trainer fit --config {best}")
+
+
+def _space(base: Config, pairs: Sequence[str], file: Path | None) -> Space:
+    """The ranges that are given, or those around the configuration."""
+    given = {} if file is None else space_of_file(file, base.model)
+    flags = space_of_pairs(pairs, base.model)
+    if twice := sorted(given.keys() & flags.keys()):
+        raise SettingInvalid(f"{twice[0]} was given twice")
+    return {**given, **flags} or usual_space(base)
