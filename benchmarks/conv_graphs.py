@@ -37,7 +37,7 @@ class ConvBranch(nn.Module):
         """`hidden` (M, D) says which dimensions each pass hides."""
         super().__init__()
         factor, shift = branch.norm.line()
-        bias = branch.hidden(hidden) * factor + shift  # (M, P)
+        bias = branch.named(hidden) * factor + shift  # (M, P)
         self.register_buffer("bias", bias[:, None, :, None])
         self.spread = _convolution((branch.spread.weight * factor[:, None])[..., None])
         self.gather = _convolution(branch.gather.weight[..., None])

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveInt, ValidationError
 
 from service.errors import SettingInvalid
 from trainer.configs_window import WINDOW_CONFIGS
 from trainer.gru_vae_knobs import OMNIANOMALY, GruVaeConfig
 from trainer.knobs import (
     LISTED,
-    NUMBERS,
     ClosedForm,
     Config,
     Member,
@@ -20,6 +19,7 @@ from trainer.knobs import (
 )
 from trainer.pca_knobs import PcaConfig
 from trainer.presets_window import WINDOW_PRESETS
+from trainer.slmr_knobs import SLMR_PRESETS, MaskMode, SlmrConfig
 
 __all__ = [
     "CONFIGS",
@@ -38,8 +38,6 @@ __all__ = [
     "restored",
     "valid",
 ]
-
-MaskMode = Literal["temporal", "spatial", "separate"]
 
 
 class LinearConfig(Config):
@@ -80,42 +78,6 @@ class BlindSpotConfig(NetworkConfig):
     patience: int = Field(default=15, ge=0, description="epochs without a better loss; 0: no limit")
 
 
-class SlmrConfig(NetworkConfig):
-    """SLMR; the defaults are the preset `small`."""
-
-    model: Literal["slmr"] = "slmr"
-    window_length: int = Field(default=11, ge=5, description="points; the lookback and one")
-    hidden: PositiveInt = 48
-    conv_groups: PositiveInt = Field(default=4, description="of channels, apart at every scale")
-    group_channels: PositiveInt = Field(default=4, description="of each group, at every scale")
-    dilations: Annotated[tuple[PositiveInt, ...], *NUMBERS] = Field(
-        default=(1, 1, 1, 1), description="of the convolutions over 1, 3, 5, ... points"
-    )
-    spatial_groups: PositiveInt = Field(default=5, description="hidden in turn when scoring")
-    gamma: float = Field(default=0.8, ge=0, description="weight of the reconstruction")
-    scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
-    scale_high: float = Field(default=2.0, gt=1, description="of it, too")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="in the forecast")
-    mask_mode: MaskMode = Field(default="spatial", description="what learning hides")
-    mask_ratio: float = Field(default=0.03, ge=0, lt=0.5, description="hidden while learning")
-    mask_length: float = Field(default=3.0, ge=1, description="mean run of hidden points")
-
-    learning_rate: float = Field(default=1e-2, gt=0)
-    l2: float = Field(default=1e-3, ge=0)
-    gradient_norm: float = Field(default=5.0, ge=0)
-    batch: PositiveInt = Field(default=128, description="windows per update")
-    epochs: int = Field(default=30, ge=0, description="0: the untrained network")
-    epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
-
-    @field_validator("window_length")
-    @classmethod
-    def _is_odd(cls, length: int) -> int:
-        """Its lookback goes in pairs into the halves."""
-        if length % 2 == 0:
-            raise ValueError(f"expected an odd number, got {length}")
-        return length
-
-
 CONFIGS: dict[str, type[Config]] = {
     "blind_spot": BlindSpotConfig,
     "gru_vae": GruVaeConfig,
@@ -154,15 +116,9 @@ _PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
         "threads": 2,
     },
     ("gru_vae", "omnianomaly"): OMNIANOMALY,
-    ("slmr", "small"): {},
-    ("slmr", "base"): {
-        "hidden": 96,
-        "group_channels": 8,
-        "learning_rate": 2e-3,
-        "epochs": 60,
-        "patience": 15,
-        "threads": 2,
-    },
+    ("slmr", "small"): SLMR_PRESETS["small"],
+    ("slmr", "base"): SLMR_PRESETS["base"],
+    ("slmr", "paper"): SLMR_PRESETS["paper"],
 }
 
 

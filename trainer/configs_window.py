@@ -17,7 +17,9 @@ class WindowConfig(NetworkConfig):
     l2: float = Field(default=0.0, ge=0)
     batch: PositiveInt = Field(default=64, description="windows per update")
     epochs: int = Field(default=30, ge=0, description="0: the untrained network")
-    epoch_steps: PositiveInt = Field(default=50, description="updates per epoch")
+    epoch_steps: int = Field(
+        default=50, ge=0, description="updates per epoch; 0: as many as there are windows / batch"
+    )
 
 
 class VaeLstmConfig(WindowConfig):

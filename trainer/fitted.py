@@ -49,6 +49,8 @@ class Fitted:
         network, pca = self.network, self.linear.pca
         if self.window_pca is not None:
             return self.window_pca.reconstruct(clipped)
+        if isinstance(network, Slmr) and not network.is_linear_skip:
+            return np.broadcast_to(self.linear.leave_one_out.mean, clipped.shape)
         if isinstance(network, WindowNetwork):
             is_pca, usual = network.is_linear_skip, np.zeros_like(pca.mean)
         elif isinstance(network, GruVae):

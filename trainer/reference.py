@@ -94,7 +94,7 @@ def _said(fitted: Fitted, clipped: FloatArray, value: FloatArray) -> tuple[Float
 
 
 def _heads(fitted: Fitted, clipped: FloatArray) -> list[_Head]:
-    """One head, two of an SLMR; mean 0 and scale 1 without a network."""
+    """One head, up to two of an SLMR; mean 0 and scale 1 without a network."""
     network, ones = fitted.network, np.ones_like(clipped[:, -1])
     if network is None:
         return [_Head(0 * ones, ones, ones)]
@@ -110,7 +110,7 @@ def _heads(fitted: Fitted, clipped: FloatArray) -> list[_Head]:
         said = network(_float32(standardise(clipped)))
     return [
         _Head(_float64(one.mean), scale := _float64(one.scale), np.minimum(scale, 1.0), one.share)
-        for one in (said.forecast, said.reconstruction)
+        for one in said.heads
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.scoring.bundle import View
-from trainer.config import Config, GruVaeConfig
+from trainer.config import Config, GruVaeConfig, SlmrConfig
 
 DECIDING_SHARE, RANKING_SHARE = 1 / 8, 1 / 4  # half-lives in training lengths
 MIN_TRAIN_POINTS = 16_000  # shorter training gives no reason to forget sooner
@@ -21,6 +21,11 @@ DECIDING: dict[str, dict[str, object]] = {
 }
 # half a squared deviation is summed as it is: the log-likelihood of independent dimensions
 DEVIANCE = {"power": "abs", "aggregation": "sum", "floor": 5e-2}
+SLMR_AGGREGATIONS: dict[str, dict[str, object]] = {
+    "top": {},
+    "max": {"top": 1},
+    "mean": {"aggregation": "sum"},  # of as many dimensions every time
+}
 RANKING: dict[str, dict[str, object]] = {
     **DECIDING,
     "pca": {"power": "square", "aggregation": "sum_sqrt", "floor": 1e-3},
@@ -41,6 +46,8 @@ def default_views(config: Config, *, dimensions: int, train_points: int) -> list
         decides, ranks = DECIDING[member], RANKING[member]
         if member == "network" and _is_deviance(config):
             decides = ranks = DEVIANCE
+        if member == "network" and isinstance(config, SlmrConfig):
+            decides = ranks = {**decides, **SLMR_AGGREGATIONS[config.aggregation]}
         if member in deciding and member in ranking and decides == ranks:
             forms = [("both", decides)]
         else:

@@ -22,7 +22,7 @@ from trainer.windows import Rows
 
 DIMENSIONS = 7
 CONFIG = SlmrConfig(hidden=6, batch=8, spatial_groups=3, dilations=(1, 1, 2), dropout=0.0)
-MODES: list[MaskMode] = ["temporal", "spatial", "separate"]
+MODES: list[MaskMode] = ["temporal", "spatial", "separate", "bernoulli"]
 
 
 def network(seed: int = 0, config: SlmrConfig = CONFIG, *, dimensions: int = DIMENSIONS) -> Slmr:
@@ -47,13 +47,14 @@ def data(*lengths: int, seed: int = 0) -> SlmrWindows:
 def test_every_number_of_dimensions_has_a_mean_a_scale_and_attention(dimensions: int) -> None:
     with torch.no_grad():
         said = network(dimensions=dimensions)(windows(3, dimensions=dimensions))
-    for part in (said.forecast.mean, said.reconstruction.mean, said.attention):
+    forecast, reconstruction = said.heads
+    for part in (forecast.mean, reconstruction.mean, said.attention):
         assert part.shape == (3, dimensions)
-    for head in (said.forecast, said.reconstruction):
+    for head in said.heads:
         assert CONFIG.scale_low <= float(head.scale.min())
         assert float(head.scale.max()) <= CONFIG.scale_high
     assert 0 < float(said.attention.min()) <= float(said.attention.max()) < 1
-    assert said.forecast.share + said.reconstruction.share == pytest.approx(1)
+    assert forecast.share + reconstruction.share == pytest.approx(1)
 
 
 def test_groups_are_complementary_and_about_equal() -> None:
@@ -75,17 +76,17 @@ def test_no_dimension_sees_its_own_present_and_none_is_filled_in_from_itself(
     with torch.no_grad():
         before, moved, rewritten = model(rows), model(now), model(ever)
     for name in ("mean", "scale"):
-        known = getattr(before.forecast, name)[:, dimension]
-        assert torch.equal(known, getattr(moved.forecast, name)[:, dimension])
-        known = getattr(before.reconstruction, name)[:, dimension]
-        assert torch.equal(known, getattr(rewritten.reconstruction, name)[:, dimension])
+        known = getattr(before.heads[0], name)[:, dimension]
+        assert torch.equal(known, getattr(moved.heads[0], name)[:, dimension])
+        known = getattr(before.heads[1], name)[:, dimension]
+        assert torch.equal(known, getattr(rewritten.heads[1], name)[:, dimension])
 
 
 def test_every_dimension_is_filled_in_from_those_outside_its_group() -> None:
     model, rows = network(), windows(64).requires_grad_()
     group = model.groups.argmax(0)  # (D,)
     for dimension in range(DIMENSIONS):
-        mean = model(rows).reconstruction.mean[:, dimension].sum()
+        mean = model(rows).heads[1].mean[:, dimension].sum()
         (gradient,) = torch.autograd.grad(mean, rows)
         is_seen = gradient.abs().amax((0, 1)) > 0  # (D,)
         assert torch.equal(is_seen, group != group[dimension])
@@ -100,7 +101,7 @@ def test_pass_for_all_groups_equals_one_pass_for_each() -> None:
             h, _ = model.represent((rows[:, 1:] * (1 - hidden))[None], flags)
             mean = model.fill(model.decode(h)[0, :, -1])[:, :DIMENSIONS]
             own = model.groups[number] > 0
-            torch.testing.assert_close(said.reconstruction.mean[:, own], mean[:, own])
+            torch.testing.assert_close(said.heads[1].mean[:, own], mean[:, own])
 
 
 @pytest.mark.parametrize(("taps", "dilation"), [(1, 1), (3, 1), (3, 2), (7, 1), (5, 3)])
@@ -137,9 +138,8 @@ def test_baked_network_says_the_same(dimensions: int) -> None:
         model.eval()
         rows = windows(4, seed=1, dimensions=dimensions)
         said, baked = model(rows), BakedSlmr(model)(rows.flip(1))
-    heads = (said.forecast, said.reconstruction)
     for name in ("mean", "scale"):
-        known = torch.stack([getattr(head, name) for head in heads], dim=1)
+        known = torch.stack([getattr(head, name) for head in said.heads], dim=1)
         torch.testing.assert_close(getattr(baked, name), known, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(baked.attention, said.attention, rtol=1e-4, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_dilations_change_which_points_meet() -> None:
         network(config=CONFIG.model_copy(update={"dilations": d})) for d in [(1, 1), (1, 2)]
     )
     other.load_state_dict(one.state_dict())
-    assert not torch.equal(one(windows(4)).forecast.mean, other(windows(4)).forecast.mean)
+    assert not torch.equal(one(windows(4)).heads[0].mean, other(windows(4)).heads[0].mean)
     assert preset("small", model="slmr", dilations="1,2,4").model_dump()["dilations"] == "1,2,4"
 
 

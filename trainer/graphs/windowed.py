@@ -15,23 +15,26 @@ Explained = tuple[Tensor, ...]  # error, expected, scale, and what explains the 
 
 
 class Heads(nn.Module):
-    """What both heads of an SLMR expect beyond leave-one-out, and their errors."""
+    """What the heads of an SLMR expect beyond leave-one-out or the mean, and their errors."""
 
     shares: Tensor
 
     def __init__(self, fitted: Fitted, network: Slmr) -> None:
         super().__init__()
         self.frame, self.network = Frame(fitted), BakedSlmr(network)
-        self.register_buffer("shares", torch.tensor(network.shares)[:, None])  # (2, 1)
+        self.is_linear_skip = network.is_linear_skip
+        self.register_buffer("shares", torch.tensor(network.shares)[:, None])  # (heads, 1)
 
     def forward(self, scaled: Tensor, entity_index: Tensor, rows: Tensor) -> Explained:
         """Scaled values (B, D), standardised rows (B, T, D), newest first; attention (B, D)."""
         recent, unit = rows[:, : 1 + LAGS], self.frame.residual_scale
-        skip, said = self.frame.leave_one_out(recent), self.network(rows)
+        skip = self.frame.leave_one_out(recent) if self.is_linear_skip else self.frame.lag_mean
+        said = self.network(rows)
         apart = ((scaled - skip) / unit)[:, None] - said.mean
         misfit = apart.abs() / said.scale.clamp(max=MAX_DIVISOR)
-        both = self.shares * torch.cat([misfit, said.mean, said.scale], dim=2)  # (B, 2, 3 D)
-        error, mean, scale = (both[:, 0] + both[:, 1]).chunk(3, dim=1)
+        both = self.shares * torch.cat([misfit, said.mean, said.scale], dim=2)  # (B, heads, 3 D)
+        whole = both[:, 0] + both[:, 1] if len(self.shares) > 1 else both[:, 0]
+        error, mean, scale = whole.chunk(3, dim=1)
         prediction = Prediction(skip + unit * mean, unit * scale, unit * error)
         answer = self.frame.answer(scaled, entity_index, rows=recent, prediction=prediction)
         return (*answer, said.attention)

@@ -30,9 +30,13 @@ What differs from the published code, and why:
 - Hidden dimensions are named to the network: a zero alone is an ordinary value.
 - The memory sees the points, too: behind pools and rectifiers their exact values are lost.
 - Heads learn a likelihood with a bounded scale, not root mean squares: absolute errors decide.
+
+Knobs undo what is a matter of training and scoring (`docs/training.md`); the form of the network
+stays. With one head alone, `heads`, the other has no weights and no passes.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -42,7 +46,6 @@ from trainer.config import SlmrConfig
 from trainer.linear import INPUT_LIMIT
 
 MAX_DIVISOR = 1.0  # of errors: a small scale sharpens one, a large one never excuses any
-SQUEEZE = 16  # dimensions per unit of the attention's bottleneck
 
 
 class Head(NamedTuple):
@@ -60,8 +63,7 @@ class Head(NamedTuple):
 class Said(NamedTuple):
     """What the network says of the last point of windows."""
 
-    forecast: Head
-    reconstruction: Head
+    heads: tuple[Head, ...]  # the forecast, the reconstruction, or both in this order
     attention: Tensor  # (B, D) mean gate of the passes; for explanation only
 
 
@@ -131,7 +133,8 @@ class Branch(nn.Module):
         steps, scales = (config.window_length - 1) // 2, len(config.dilations)
         mid = scales * config.conv_groups * config.group_channels
         self.spread = nn.Linear(dimensions, mid, bias=False)
-        self.hidden = nn.Linear(dimensions, mid)
+        hides = config.heads != "forecast" and config.spatial_groups > 0
+        self.hidden = nn.Linear(dimensions, mid) if hides else None
         self.norm = Norm(mid)
         self.scales = nn.ModuleList(
             TimeConvolution(config, taps=2 * scale + 1, dilation=dilation, steps=steps)
@@ -141,7 +144,7 @@ class Branch(nn.Module):
 
     def forward(self, v: Tensor, hidden: Tensor) -> Tensor:
         """v (2, M, B, W / 2, D), hidden (M, B or 1, D) 1 where hidden -> like v."""
-        o = self.spread(v) + self.hidden(hidden)[:, :, None]  # (2, M, B, W / 2, P)
+        o = self.spread(v) + self.named(hidden)[:, :, None]  # (2, M, B, W / 2, P)
         o = torch.relu(self.norm(pool(o)))
         y: list[Tensor] = []
         for part, scale in zip(o.chunk(len(self.scales), dim=-1), self.scales, strict=True):
@@ -149,6 +152,13 @@ class Branch(nn.Module):
             y.append(torch.relu(scale(below)))  # (2, M, B, W / 2, C)
         gathered: Tensor = self.gather(o - torch.cat(y, dim=-1))
         return gathered
+
+    def named(self, hidden: Tensor) -> Tensor:
+        """What names hidden dimensions (..., D) to the branch (..., P); 0 where none ever is."""
+        if self.hidden is None:
+            return hidden.new_zeros(*hidden.shape[:-1], len(self.spread.weight))
+        told: Tensor = self.hidden(hidden)
+        return told
 
 
 class Slmr(nn.Module):
@@ -161,57 +171,86 @@ class Slmr(nn.Module):
     def __init__(self, dimensions: int, config: SlmrConfig) -> None:
         super().__init__()
         self.lookback = config.window_length - 1
-        self.shares = (1 / (1 + config.gamma), config.gamma / (1 + config.gamma))
+        self.is_forecast = config.heads != "reconstruction"
+        self.is_filled = config.heads != "forecast"
+        self.has_scale = config.likelihood == "laplace"
+        self.is_linear_skip = config.is_linear_skip
+        whole = 1 + config.gamma
+        self.shares = (1 / whole, config.gamma / whole) if config.heads == "both" else (1.0,)
         self.scale_low, self.scale_high = config.scale_low, config.scale_high
-        groups = min(config.spatial_groups, dimensions)
-        group = torch.empty(dimensions, dtype=torch.int64)
-        group[torch.randperm(dimensions)] = torch.arange(dimensions) % groups
-        hidden = (group == torch.arange(groups)[:, None]).float()  # (K, D)
-        self.register_buffer("groups", hidden)
-        first = group * 2 * dimensions + torch.arange(dimensions)
-        self.register_buffer("readout", torch.cat([first, first + dimensions]))  # (2 D,)
+        hidden, own = _groups(dimensions, config.spatial_groups)
+        outputs = (1 + self.has_scale) * dimensions
+        self.register_buffer("groups", hidden)  # (K, D)
+        first = own * outputs + torch.arange(dimensions)
+        parts = [first + start for start in range(0, outputs, dimensions)]
+        self.register_buffer("readout", torch.cat(parts))  # (2 D,)
         weights = torch.full((self.lookback, 1), 1 / self.lookback)
         self.register_buffer("mean_over_time", weights, persistent=False)
-        squeezed = max(1, dimensions // SQUEEZE)
+        squeezed = max(1, dimensions // config.squeeze)
         self.branch, self.cross = Branch(dimensions, config), Norm(dimensions)
         self.squeeze = nn.Linear(dimensions, squeezed)
         self.excite = nn.Linear(squeezed, dimensions)
-        self.memory = nn.GRU(4 * dimensions, config.hidden, batch_first=True)
-        foretell = nn.Linear(config.hidden, 2 * dimensions)
-        self.forecast = nn.Sequential(
-            nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            foretell,
-        )
-        self.decoder = nn.GRU(config.hidden, config.hidden, batch_first=True)
-        self.fill = nn.Linear(config.hidden, 2 * dimensions)
+        self.memory = _gru(4 * dimensions, config.hidden, config.memory_layers, config)
+        if self.is_forecast:
+            self.forecast = _forecast(outputs, config)
+        if self.is_filled:
+            size = config.decoder_hidden or config.hidden
+            self.decoder = _gru(config.hidden, size, config.decoder_layers, config)
+            self.fill = nn.Linear(size, outputs)
         one = (1 - self.scale_low) / (self.scale_high - self.scale_low)
-        for head in (foretell, self.fill):
-            nn.init.constant_(head.bias[dimensions:], math.log(one / (1 - one)))
+        for bias in self._output_biases():
+            nn.init.constant_(bias[dimensions:], math.log(one / (1 - one)))
 
     def forward(self, rows: Tensor) -> Said:
         """Windows (B, W + 1, D) -> what is expected of their last rows."""
         rows = rows.clamp(-INPUT_LIMIT, INPUT_LIMIT)
         shown = rows[:, 1:] * (1 - self.groups)[:, None, None]  # (K, B, W, D)
-        passes = torch.cat([rows[None, :, :-1], shown])  # (1 + K, B, W, D)
-        hidden = torch.cat([torch.zeros_like(self.groups[:1]), self.groups])  # (1 + K, D)
+        hidden = self.hidden_by_pass()  # (M, D)
+        passes = self.chosen(rows[None, :, :-1], shown)  # (M, B, W, D)
         h, gate = self.represent(passes, hidden[:, None])
-        filled = self.fill(self.decode(h[1:])[:, :, -1])  # (K, B, 2 D)
-        filled = filled.transpose(0, 1).flatten(1).index_select(1, self.readout)  # (B, 2 D)
+        outputs = [self.forecast(h[0])] if self.is_forecast else []
+        if self.is_filled:
+            filled = self.fill(self.decode(h[int(self.is_forecast) :])[:, :, -1])  # (K, B, 2 D)
+            filled = filled.transpose(0, 1).flatten(1)
+            outputs.append(filled.index_select(1, self.readout))  # (B, 2 D)
         share = gate.new_full((len(hidden), 1), 1 / len(hidden))
         attention = (gate.permute(1, 2, 0) @ share)[..., 0]  # (B, D)
-        forecast, reconstruction = self.heads(self.forecast(h[0]), filled)
-        return Said(forecast, reconstruction, attention)
+        return Said(tuple(self.heads(*outputs)), attention)
+
+    def chosen(self, ahead: Tensor, within: Tensor) -> Tensor:
+        """Of the pass of the forecast (1, ...) and those filled in (K, ...), what there is."""
+        if not self.is_filled:
+            return ahead
+        return torch.cat([ahead, within]) if self.is_forecast else within
+
+    def hidden_by_pass(self) -> Tensor:
+        """(M, D) 1 where a pass hides a dimension: of the forecast none, then each group."""
+        return self.chosen(torch.zeros_like(self.groups[:1]), self.groups)
 
     def heads(self, *outputs: Tensor) -> list[Head]:
-        """What the outputs (..., 2 D) of the heads mean."""
+        """What the outputs (..., 2 D) of the heads mean; (..., D) where no scale is learned."""
         spread, heads = self.scale_high - self.scale_low, []
         for share, output in zip(self.shares, outputs, strict=True):
-            mean, raw_scale = output.chunk(2, dim=-1)
-            scale = self.scale_low + spread * torch.sigmoid(raw_scale)
+            if self.has_scale:
+                mean, raw_scale = output.chunk(2, dim=-1)
+                scale = self.scale_low + spread * torch.sigmoid(raw_scale)
+            else:
+                mean, scale = output, torch.ones_like(output)
             heads.append(Head(share, mean, scale))
         return heads
+
+    def inner_layers(self) -> list[nn.Linear]:
+        """Dense layers of the forecast but the last; none without a forecast."""
+        if not self.is_forecast:
+            return []
+        return [layer for layer in list(self.forecast)[:-1] if isinstance(layer, nn.Linear)]
+
+    def _output_biases(self) -> Iterator[Tensor]:
+        """Of the last layers of the heads."""
+        if self.is_forecast:
+            yield self.forecast[-1].bias  # type: ignore[misc]
+        if self.is_filled:
+            yield self.fill.bias
 
     def represent(self, passes: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Passes (M, B, W, D), hidden (M, B or 1, D) -> h (M, B, H), gate (M, B, D)."""
@@ -224,8 +263,8 @@ class Slmr(nn.Module):
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
         x = torch.cat([x * gate[:, :, None], passes], dim=3)  # (M, B, W, 2 D)
         pairs = x.flatten(0, 1).reshape(-1, self.lookback // 2, 4 * passes.shape[3])
-        _, h = self.memory(pairs)  # (1, M B, H)
-        return h[0].unflatten(0, passes.shape[:2]), gate
+        _, h = self.memory(pairs)  # (layer, M B, H)
+        return h[-1].unflatten(0, passes.shape[:2]), gate
 
     def decode(self, h: Tensor) -> Tensor:
         """h (M, B, H) -> states of the decoder (M, B, W, H), oldest first; made newest first."""
@@ -233,6 +272,31 @@ class Slmr(nn.Module):
         states, _ = self.decoder(repeated)
         decoded: Tensor = states.unflatten(0, h.shape[:2])
         return decoded.flip(2)
+
+
+def _groups(dimensions: int, count: int) -> tuple[Tensor, Tensor]:
+    """What each group hides (K, D), and the group of each dimension (D,); 0: one hides nothing."""
+    group = torch.zeros(dimensions, dtype=torch.int64)
+    if not count:
+        return torch.zeros(1, dimensions), group
+    groups = min(count, dimensions)
+    group[torch.randperm(dimensions)] = torch.arange(dimensions) % groups
+    return (group == torch.arange(groups)[:, None]).float(), group
+
+
+def _gru(inward: int, size: int, layers: int, config: SlmrConfig) -> nn.GRU:
+    """GRUs one above the other, with dropout between them."""
+    dropout = config.dropout if layers > 1 else 0.0
+    return nn.GRU(inward, size, layers, batch_first=True, dropout=dropout)
+
+
+def _forecast(outputs: int, config: SlmrConfig) -> nn.Sequential:
+    """Dense layers, and what they say."""
+    size = config.forecast_hidden or config.hidden
+    last, layers = nn.Linear(size, outputs), list[nn.Module]()
+    for inward in (config.hidden, *[size] * (config.forecast_layers - 1)):
+        layers += [nn.Linear(inward, size), nn.ReLU(), nn.Dropout(config.dropout)]
+    return nn.Sequential(*layers, last)
 
 
 def pool(x: Tensor, *, axis: int = -2) -> Tensor:

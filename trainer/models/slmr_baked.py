@@ -24,8 +24,8 @@ from trainer.models.slmr import Branch, Slmr, TimeConvolution, pool
 class Heads(NamedTuple):
     """What the network says of the last point of windows, both heads together."""
 
-    mean: Tensor  # (B, 2, D) forecast, reconstruction
-    scale: Tensor  # (B, 2, D)
+    mean: Tensor  # (B, heads, D) forecast, reconstruction, or both
+    scale: Tensor  # (B, heads, D)
     attention: Tensor  # (B, D) mean gate of the passes; for explanation only
 
 
@@ -71,7 +71,7 @@ class BakedBranch(Constants):
         self.channels = len(factor) // len(self.scales)
         self.keep(
             spread=branch.spread.weight.T * factor,  # (D, P)
-            bias=(branch.hidden(hidden) * factor + shift)[:, None],  # (M, 1, P)
+            bias=(branch.named(hidden) * factor + shift)[:, None],  # (M, 1, P)
             gather=branch.gather.weight.T,  # (P, D); its bias is the caller's
         )
 
@@ -91,25 +91,48 @@ class BakedBranch(Constants):
 
 
 class FirstState(Constants):
-    """One step of a GRU (Cho et al., EMNLP 2014, in the form of PyTorch) from the zero state."""
+    """One step of GRUs (Cho et al., EMNLP 2014, in the form of PyTorch) from the zero state."""
 
     inward: Tensor
     bias: Tensor
     carried_bias: Tensor
 
-    def __init__(self, gru: nn.GRU) -> None:
+    def __init__(self, gru: nn.GRU, *, layer: int = 0) -> None:
         super().__init__()
         size = gru.hidden_size
-        weights = gru.state_dict()
-        gates, fresh = weights["bias_hh_l0"].split([2 * size, size])
-        bias = weights["bias_ih_l0"] + torch.cat([gates, torch.zeros_like(fresh)])
-        self.keep(inward=weights["weight_ih_l0"].T, bias=bias, carried_bias=fresh)
+        weights = {
+            name.removesuffix(f"_l{layer}"): weight
+            for name, weight in gru.state_dict().items()
+            if name.endswith(f"_l{layer}")
+        }
+        gates, fresh = weights["bias_hh"].split([2 * size, size])
+        bias = weights["bias_ih"] + torch.cat([gates, torch.zeros_like(fresh)])
+        self.keep(inward=weights["weight_ih"].T, bias=bias, carried_bias=fresh)
+        self.above = None if layer + 1 == gru.num_layers else FirstState(gru, layer=layer + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, I) -> (R, H)."""
         r, z, n = torch.addmm(self.bias, x, self.inward).chunk(3, dim=1)
         n = torch.tanh(n + torch.sigmoid(r) * self.carried_bias)
-        return n - torch.sigmoid(z) * n
+        h = n - torch.sigmoid(z) * n
+        return h if self.above is None else self.above(h)
+
+
+class Dense(Constants):
+    """Dense layers with rectifiers, one behind the other."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layers: list[nn.Linear]) -> None:
+        super().__init__()
+        self.keep(weight=layers[0].weight.T, bias=layers[0].bias)
+        self.next = Dense(layers[1:]) if layers[1:] else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, I) -> (R, O)."""
+        made = torch.relu(torch.addmm(self.bias, x, self.weight))
+        return made if self.next is None else self.next(made)
 
 
 class BakedSlmr(Constants):
@@ -131,19 +154,23 @@ class BakedSlmr(Constants):
 
     def __init__(self, network: Slmr) -> None:
         super().__init__()
-        groups, lookback = network.groups, network.lookback
-        hidden = torch.cat([torch.zeros_like(groups[:1]), groups])  # (M, D)
+        lookback, self.is_forecast = network.lookback, network.is_forecast
+        self.has_scale, self.size = network.has_scale, network.memory.hidden_size
+        self.layers = network.memory.num_layers
+        hidden = network.hidden_by_pass()  # (M, D)
+        self.passes = len(hidden)
         self.scale_low, self.scale_high = network.scale_low, network.scale_high
         factor, shift = network.cross.line()  # of the dimensions; the factor is taken behind
         ones = torch.ones_like(factor)
         self.branch = BakedBranch(network.branch, hidden)
         self.memory = _scaled(network.memory, torch.cat([factor, ones, factor, ones]))
-        self.decoder = FirstState(network.decoder)
-        foretell = network.forecast[0]
-        assert isinstance(foretell, nn.Linear)
+        self.decoder = FirstState(network.decoder) if network.is_filled else None
+        self.decoded_size = network.decoder.hidden_size if network.is_filled else 0
+        inner = network.inner_layers()
+        self.deeper = Dense(inner[1:]) if inner[1:] else None
         readout, readout_bias = _readout(network)
         self.keep(
-            place=_places(lookback, passes=len(hidden)),  # (W M,)
+            place=_places(lookback, passes=len(hidden), is_forecast=self.is_forecast),  # (W M,)
             is_shown=(1 - hidden)[:, None],  # (M, 1, D)
             shift=shift / factor + network.branch.gather.bias,  # (D,)
             mean_over_time=torch.full((1, lookback), 1 / lookback),
@@ -152,11 +179,10 @@ class BakedSlmr(Constants):
             squeeze_bias=network.squeeze.bias,
             excite=network.excite.weight.T,
             excite_bias=network.excite.bias,
-            foretell=foretell.weight.T,
-            foretell_bias=foretell.bias,
-            readout=readout,
-            readout_bias=readout_bias,
         )
+        if inner:
+            self.keep(foretell=inner[0].weight.T, foretell_bias=inner[0].bias)
+        self.keep(readout=readout, readout_bias=readout_bias)
 
     def forward(self, rows: Tensor) -> Heads:
         """Windows (B, 1 + W, D), newest row first -> what is expected of that row."""
@@ -170,15 +196,40 @@ class BakedSlmr(Constants):
         gate = self._gate(x)  # (M B, D)
         x = x * gate
         pairs = torch.cat([x[0], halves[0], x[1], halves[1]], dim=2)  # (W / 2, M B, 4 D)
-        h = self.memory(pairs)[1].reshape(passes, -1, len(self.foretell))  # (M, B, H)
-        decoded = self.decoder(h[1:].flatten(0, 1)).reshape(passes - 1, -1, h.shape[2])
-        foretold = torch.relu(torch.addmm(self.foretell_bias, h[0], self.foretell))
-        states = torch.cat([foretold, decoded.transpose(0, 1).flatten(1)], dim=1)  # (B, M H)
-        said = torch.addmm(self.readout_bias, states, self.readout)
-        mean, raw_scale = torch.split(said.reshape(-1, 4, dimensions), 2, dim=1)  # (B, 2, D)
-        scale = self.scale_low + (self.scale_high - self.scale_low) * torch.sigmoid(raw_scale)
+        h = self.memory(pairs)[1]  # (layer, M B, H)
+        h = (h[-1:] if self.layers > 1 else h).reshape(passes, -1, self.size)  # (M, B, H)
+        said = torch.addmm(self.readout_bias, self._states(h), self.readout)  # (B, parts D)
+        mean, scale = self._meaning(said, dimensions)
         attention = (self.mean_over_passes @ gate.reshape(passes, -1)).reshape(-1, dimensions)
         return Heads(mean, scale, attention)
+
+    def _states(self, h: Tensor) -> Tensor:
+        """h (M, B, H) -> what the heads are read out of (B, all units of all heads)."""
+        first = int(self.is_forecast)
+        if self.decoder is None:
+            return self._foretold(h[0])
+        decoded: Tensor = self.decoder(h[first:].flatten(0, 1))
+        decoded = decoded.reshape(self.passes - first, -1, self.decoded_size)
+        if not self.is_forecast:
+            return decoded.transpose(0, 1).flatten(1)
+        foretold = self._foretold(h[0])
+        return torch.cat([foretold, decoded.transpose(0, 1).flatten(1)], dim=1)
+
+    def _foretold(self, h: Tensor) -> Tensor:
+        """(B, H) -> the last dense layer but one of the forecast."""
+        foretold = torch.relu(torch.addmm(self.foretell_bias, h, self.foretell))
+        if self.deeper is not None:
+            foretold = self.deeper(foretold)
+        return foretold
+
+    def _meaning(self, said: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
+        """Means and scales (B, heads, D)."""
+        parts = said.reshape(-1, said.shape[1] // dimensions, dimensions)
+        if not self.has_scale:
+            return parts, torch.ones_like(parts)
+        mean, raw_scale = torch.split(parts, parts.shape[1] // 2, dim=1)
+        spread = self.scale_high - self.scale_low
+        return mean, self.scale_low + spread * torch.sigmoid(raw_scale)
 
     def _gate(self, x: Tensor) -> Tensor:
         """(2, W / 2, M B, D) -> (M B, D)."""
@@ -189,31 +240,44 @@ class BakedSlmr(Constants):
 
 def _scaled(gru: nn.GRU, factor: Tensor) -> nn.GRU:
     """For inputs (T, R, I) that lack a factor (I,)."""
-    made, weights = nn.GRU(gru.input_size, gru.hidden_size), gru.state_dict()
+    made, weights = nn.GRU(gru.input_size, gru.hidden_size, gru.num_layers), gru.state_dict()
     made.load_state_dict(weights | {"weight_ih_l0": weights["weight_ih_l0"] * factor})
     return made.requires_grad_(requires_grad=False)
 
 
-def _places(lookback: int, *, passes: int) -> Tensor:
+def _places(lookback: int, *, passes: int, is_forecast: bool) -> Tensor:
     """Which row, newest first, is at each time of each pass: (2, W / 2, M), flat.
 
-    The first pass sees the rows before the newest, the others the newest and those before it.
+    The pass of the forecast, the first one, sees the rows before the newest; the others that one
+    and those before it.
     """
     time = torch.arange(lookback).reshape(-1, 2).T[:, :, None]  # (half, pair, 1), oldest first
-    is_forecast = (torch.arange(passes) == 0).long()
-    return (lookback - 1 - time + is_forecast).flatten()
+    is_ahead = ((torch.arange(passes) == 0) & is_forecast).long()
+    return (lookback - 1 - time + is_ahead).flatten()
 
 
 def _readout(network: Slmr) -> tuple[Tensor, Tensor]:
-    """From (B, M H), forecast first, to (B, 4 D): means of both heads, then their raw scales."""
-    foretell, fill = network.forecast[-1], network.fill
-    assert isinstance(foretell, nn.Linear)
-    shape = (-1, 2, network.groups.shape[1])  # (H, mean or scale, D)
-    forecast = foretell.weight.T.reshape(shape)
-    filled = fill.weight.T.reshape(shape) * network.groups[:, None, None]  # (K, H, 2, D)
+    """From all states, those of the forecast first, to (B, parts D), and what is added.
+
+    Parts are the means of the heads that there are, then their raw scales, if there are any.
+    """
+    dimensions, heads = network.groups.shape[1], len(network.shares)
+    shape = (-1, 1 + network.has_scale, dimensions)  # (H, mean or scale, D)
+    weights: list[Tensor] = []
+    biases: list[Tensor] = []
+    if network.is_forecast:
+        foretell = network.forecast[-1]
+        assert isinstance(foretell, nn.Linear)
+        weights.append(foretell.weight.T.reshape(shape))
+        biases.append(foretell.bias.reshape(shape[1:]))
+    if network.is_filled:
+        own = torch.zeros_like(network.groups)  # (K, D) 1 where a pass is read
+        own[network.readout[:dimensions] // (shape[1] * dimensions), torch.arange(dimensions)] = 1
+        filled = network.fill.weight.T.reshape(shape) * own[:, None, None]  # (K, H, 2, D)
+        weights.append(filled.flatten(0, 1))
+        biases.append(network.fill.bias.reshape(shape[1:]))
     blocks = [
-        torch.stack([forecast, torch.zeros_like(forecast)], dim=2),
-        torch.stack([torch.zeros_like(filled), filled], dim=3).flatten(0, 1),
+        torch.stack([block if at == place else torch.zeros_like(block) for at in range(heads)], 2)
+        for place, block in enumerate(weights)
     ]  # (..., 2, head, D)
-    bias = torch.stack([foretell.bias.reshape(shape[1:]), fill.bias.reshape(shape[1:])], dim=1)
-    return torch.cat(blocks).flatten(1), bias.flatten()
+    return torch.cat(blocks).flatten(1), torch.stack(biases, dim=1).flatten()

@@ -14,6 +14,7 @@ from trainer.training import Loss
 from trainer.windows import Rows
 
 HELD_OUT_BATCH = 512  # windows
+SMALLEST = 1e-12  # a root has no slope at 0
 HELD_OUT_WINDOWS = 1024  # at most, evenly spread: an epoch must not be mostly validation
 
 
@@ -22,11 +23,14 @@ def shown(rows: Tensor, config: SlmrConfig) -> Tensor:
 
     `spatial` hides dimensions all along; the others hide runs of `mask_length` points on average,
     by a two-state Markov chain: of all dimensions together (`temporal`), or of each (`separate`).
+    `bernoulli` hides every value by itself.
     """
     batch, steps, dimensions = rows.shape
     ratio = config.mask_ratio
     if config.mask_mode == "spatial":
         return (torch.rand(batch, 1, dimensions) >= ratio).float()
+    if config.mask_mode == "bernoulli":
+        return (torch.rand(batch, steps, dimensions) >= ratio).float()
     chains = torch.rand(steps, batch, 1 if config.mask_mode == "temporal" else dimensions)
     leaving = 1 / config.mask_length
     entering = leaving * ratio / (1 - ratio)
@@ -101,24 +105,40 @@ class SlmrLesson:
         return total / count
 
     def _loss(self, rows: Tensor, targets: Tensor, *, group: Tensor, visible: Tensor) -> Loss:
-        """Of the forecast, and of hidden dimensions where they are filled in."""
-        network = self.network
+        """Of the forecast, and of what is filled in: what is hidden, or all where nothing is."""
+        network, gamma = self.network, self.config.reconstruction_weight
         hidden = network.groups[group]  # (B, D)
-        passes = torch.stack(
-            [rows[:, :-1] * visible, rows[:, 1:] * visible * (1 - hidden)[:, None]]
-        )
-        h, _ = network.represent(passes, torch.stack([torch.zeros_like(hidden), hidden]))
-        filled = network.fill(network.decode(h[1:])[0])  # (B, W, 2 D)
-        ahead, within = network.heads(network.forecast(h[0]), filled)
-        forecast = misfit(targets[:, -1], ahead, asked=self._moving)
-        asked = (hidden * self._moving)[:, None]  # (B, 1, D)
-        reconstruction = misfit(targets[:, 1:], within, asked=asked)
-        terms = {"forecast": forecast, "reconstruction": reconstruction}
-        return Loss(forecast + self.config.gamma * reconstruction, terms)
+        is_seen = visible * (1 - hidden)[:, None]
+        passes = network.chosen((rows[:, :-1] * visible)[None], (rows[:, 1:] * is_seen)[None])
+        flags = network.chosen(torch.zeros_like(hidden)[None], hidden[None])
+        h, _ = network.represent(passes, flags)
+        measured = misfit if network.has_scale else distance
+        outputs = [network.forecast(h[0])[:, None]] if network.is_forecast else []  # (B, 1, 2 D)
+        if network.is_filled:
+            outputs.append(network.fill(network.decode(h[-1:])[0]))  # (B, W, 2 D)
+        heads, terms = network.heads(*outputs), dict[str, Tensor]()
+        if network.is_forecast:
+            terms["forecast"] = measured(targets[:, -1:], heads[0], asked=self._moving)
+        if network.is_filled:
+            is_hidden = hidden if self.config.spatial_groups else 1 - hidden
+            asked = (is_hidden * self._moving)[:, None]  # (B, 1, D)
+            terms["reconstruction"] = measured(targets[:, 1:], heads[-1], asked=asked)
+        if len(terms) == 1:
+            return Loss(next(iter(terms.values())), terms)
+        return Loss(terms["forecast"] + gamma * terms["reconstruction"], terms)
 
 
 def misfit(targets: Tensor, head: Head, *, asked: Tensor) -> Tensor:
     """Mean -log Laplace(target; mean, scale) without its constant where `asked` is 1, else 0."""
-    losses = (targets - head.mean).abs() / head.scale + head.scale.log()
+    return _mean((targets - head.mean).abs() / head.scale + head.scale.log(), asked)
+
+
+def distance(targets: Tensor, head: Head, *, asked: Tensor) -> Tensor:
+    """Root mean square of target - mean where `asked` is 1, as published."""
+    return (_mean((targets - head.mean).square(), asked) + SMALLEST).sqrt()
+
+
+def _mean(losses: Tensor, asked: Tensor) -> Tensor:
+    """Over all that is asked; 0 where nothing is."""
     asked = asked.expand_as(losses)
     return (losses * asked).sum() / asked.sum().clamp_min(1)
