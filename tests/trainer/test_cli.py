@@ -384,6 +384,7 @@ def test_fit_leaves_a_bundle_that_is_measured_and_reported(run: Run, tmp_path: P
     }
     assert bundle.manifest.entities == ("alpha",)
     assert bundle.manifest.report == "report.md"
+    assert (bundle.folder / "report.html").is_file()
     assert sum(file.stat().st_size for file in bundle.folder.iterdir()) < 2_000_000
     assert (bundle.folder / "loss.png").is_file()
     assert not list(output.glob("untrained*"))

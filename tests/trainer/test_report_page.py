@@ -13,13 +13,17 @@ from service.scoring.bundle import Bundle, File, sha256_of
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, series_like
+from tests.trainer.small import series, tiny
+from tests.trainer.test_attended import Heard
 from tests.trainer.test_report import labelled, material
-from trainer.config import CONFIGS
+from trainer.config import CONFIGS, Model
+from trainer.datasets import Halves
 from trainer.material import Material, write_history
 from trainer.page.exhibits import chosen_dimensions, exhibits
 from trainer.page.explained import Explainer
 from trainer.page.report_page import LINKS, write_page
 from trainer.page.words import MEASURES, MODELS
+from trainer.run import Order, examine, make, publish
 from trainer.tables import MEASURES as TITLES
 from trainer.training import Progress
 
@@ -157,8 +161,8 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     hostile = replace(bundle, manifest=manifest)
     usual = labelled(bundle)
 
-    def renamed(series: list[Series]) -> list[Series]:
-        return [replace(one, dimensions=HOSTILE, entity=f"<b>{one.entity}</b>") for one in series]
+    def renamed(half: list[Series]) -> list[Series]:
+        return [replace(one, dimensions=HOSTILE, entity=f"<b>{one.entity}</b>") for one in half]
 
     halves = replace(
         usual.halves, train=renamed(usual.halves.train), test=renamed(usual.halves.test)
@@ -199,9 +203,9 @@ def test_the_worst_and_a_typical_entity_are_shown(given: Material) -> None:
         return replace(given.evaluation.scored[0], severity=severity, is_anomaly=is_anomaly)
 
     names = ["a", "b", "c", "d", "e"]
-    series = tuple(replace(given.evaluation.series[0], entity=name) for name in names)
+    tests = tuple(replace(given.evaluation.series[0], entity=name) for name in names)
     own = tuple(scored(peak) for peak in (3.0, 9.0, 1.0, 5.0, 7.0))
-    evaluation = replace(given.evaluation, series=series, scored=own)
+    evaluation = replace(given.evaluation, series=tests, scored=own)
     shown = exhibits(replace(given, evaluation=evaluation))
     assert [one.series.entity for one in shown] == ["b", "d"]
 
@@ -268,6 +272,26 @@ def test_what_explains_the_network_is_drawn(tmp_path: Path) -> None:
     for said in ("Latent trajectory of alpha", "Mean gate of 4", "feature attention, 4 by 4"):
         assert any(said in text for text in page.pictures)
     assert any("time attention, 3 by 3" in text for text in page.pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("gru_vae", "Latent trajectory of alpha"),
+        ("vae_lstm", "Latent trajectory of alpha"),
+        ("slmr", "Mean gate of 6 dimensions"),
+        ("mtad_gat", "Heat-map of time attention"),
+    ],
+)
+def test_a_fitted_model_shows_what_explains_it(model: Model, said: str, tmp_path: Path) -> None:
+    stages, half = Heard(), [series()]
+    bundle = make(Order(tiny(model), "one", tmp_path, 60.0), half, stages)
+    publish(examine(bundle, Halves(half, half), stages), stages, has_report=True)
+    page = Page((bundle.folder / "report.html").read_text())
+    assert any(text.startswith(said) for text in page.pictures)
+    assert stages.titles[-1] == "report"
+    assert stages.told[-1] == (1.0, "")
 
 
 def test_windows_are_those_before_their_rows_minus_the_centre(tmp_path: Path) -> None:

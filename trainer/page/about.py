@@ -40,6 +40,13 @@ def head_of(material: Material) -> str:
     )
 
 
+def footer_of(manifest: Manifest) -> str:
+    """Who made the page, and when the bundle was exported."""
+    exported = f" Exported {manifest.created_at}." if manifest.created_at else ""
+    said = paragraph(f"Written by gaugewatch-trainer.{exported}", kind="quiet")
+    return f"<footer>\n{said}</footer>\n"
+
+
 def heading_of(manifest: Manifest) -> str:
     """The only heading of the first level."""
     return f"<h1>{escape(manifest.name)} <small>{escape(manifest.version)}</small></h1>\n"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainer.material import Material
-from trainer.page.about import data_of, head_of, training_of
+from trainer.page.about import data_of, footer_of, head_of, training_of
 from trainer.page.attention import attention_of
 from trainer.page.detection import measures_of, score_of
 from trainer.page.entities import entities_of
@@ -34,7 +34,7 @@ def write_page(material: Material, tell: Callable[[float], None]) -> Path:
         lambda: attention_of(material, explainer),
         lambda: data_of(material),
         lambda: training_of(material),
-        lambda: "</main>\n",
+        lambda: f"</main>\n{footer_of(material.bundle.manifest)}",
     )
     made = []
     for done, part in enumerate(parts, start=1):
