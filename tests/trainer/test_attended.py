@@ -53,7 +53,7 @@ def test_no_comfort_changes_the_weights(model: str, tmp_path: Path) -> None:
     config = tiny(name)
     attended = train([series()], config, Heard(), comforts=every)
     assert bool((weights(attended) == weights(fit([series()], config))).all())
-    assert len(lines) == 2 * 5 + 2
+    assert len(lines) == 2 * config.epoch_steps + 2
     with Image.open(tmp_path / "pictures" / "epoch-0002.png") as picture:
         assert picture.size[0] > 500
 
