@@ -77,7 +77,7 @@ def lines(name: str) -> Iterator[str]:
         yield markdown(HEAD, [_line(one, found.runs) for one in PUBLISHED])
     else:
         yield markdown(
-            ("recipe", "entity", *HEAD[3:], "seconds"), [_own(run) for run in found.runs]
+            ("recipe", "entity", *HEAD[4:], "seconds"), [_own(run) for run in found.runs]
         )
 
 
