@@ -17,6 +17,7 @@ HEAD = (
     "recipe",
     "published PA F1",
     "random, published",
+    "entities",
     "PA F1",
     "PA F1, random",
     "AP",
@@ -76,7 +77,7 @@ def lines(name: str) -> Iterator[str]:
         yield markdown(HEAD, [_line(one, found.runs) for one in PUBLISHED])
     else:
         yield markdown(
-            ("recipe", "entity", *HEAD[3:], "seconds"), [_own(run) for run in found.runs]
+            ("recipe", "entity", *HEAD[4:], "seconds"), [_own(run) for run in found.runs]
         )
 
 
@@ -84,8 +85,8 @@ def _line(published: Published, runs: Sequence[Run]) -> list[str]:
     own = [run for run in runs if run.recipe == published.recipe]
     first = [f"`{published.recipe}`", published.own, published.random]
     if not own:
-        return [*first, *[""] * len(COLUMNS), "no data"]
-    return [*first, *(_mean(own, *column) for column in COLUMNS), _updates(own)]
+        return [*first, "none", *[""] * len(COLUMNS), "0"]
+    return [*first, str(len(own)), *(_mean(own, *column) for column in COLUMNS), _updates(own)]
 
 
 def _own(run: Run) -> list[str]:

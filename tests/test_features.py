@@ -20,8 +20,8 @@ HERE = 2  # column of what does it here
 def rows(title: str) -> list[list[str]]:
     text = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     assert text, f"there is no section {title}"
-    lines = re.findall(r"^\| (.*) ?\|$", text[1], re.MULTILINE)[1:]
-    return [[cell.strip() for cell in line.split(" | ")] for line in lines]
+    lines = re.findall(r"^\|(.*)\|$", text[1], re.MULTILINE)[2:]
+    return [[cell.strip() for cell in line.split("|")] for line in lines]
 
 
 TITLES = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)

@@ -62,6 +62,15 @@ def test_a_recipe_makes_graphs_in_a_tiny_version(path: Path, tmp_path: Path) -> 
     assert exported.parity["batch"] == 0.0
 
 
+def test_an_epoch_of_a_recipe_has_as_many_updates_as_windows_ask_for() -> None:
+    path = ROOT / "configs" / "vae-lstm-nab.toml"
+    asked = recipe(path, *TINY[2:], *SIZES["vae_lstm"], "epochs=0", "epoch_steps=0")
+    fitted = fit([series()], asked)
+    assert isinstance(fitted.config, NetworkConfig)
+    rows = fitted.splits[0].fit.stop - fitted.splits[0].fit.start
+    assert fitted.config.epoch_steps == -(-(rows - 47) // 16)
+
+
 def test_a_training_is_cut_to_the_time_there_is() -> None:
     path = ROOT / "configs" / "slmr-swat.toml"
     asked = recipe(path, "hidden=8", "group_channels=1", "threads=1", "batch=32", "epochs=4")
