@@ -73,7 +73,7 @@ def fit_command(
     test_rows: TestRows = None,
     test_times: TestTimes = None,
     linear_skip: Annotated[
-        bool | None, typer.Option(help="gru_vae: model what a PCA leaves over.")
+        bool | None, typer.Option(help="Model what a PCA leaves over.")
     ] = None,
     quantise: Quantise = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
