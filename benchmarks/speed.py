@@ -28,6 +28,7 @@ from benchmarks import (
     startup,
     steps,
     streaming_peers,
+    training,
 )
 from benchmarks.machine import Machine
 from benchmarks.sheet import Sheet
@@ -70,6 +71,7 @@ class Bench(Generic[R]):
 
 BENCHES = (
     Bench(steps.RESULTS, steps.Result, steps.sheets),
+    Bench(training.RESULTS, training.Result, training.sheets),
     Bench(commits.RESULTS, commits.Result, commits.sheets),
     Bench(entities.RESULTS, entities.Result, entities.sheets),
     Bench(own_bundles.RESULTS, own_bundles.Result, own_bundles.sheets),

@@ -131,7 +131,7 @@ def test_a_bench_runs_to_its_end_and_shows_what_it_kept(
 ) -> None:
     name = bench.path.stem
     words = [f"benchmarks.{name}", "--quick", "--output", str(tmp_path / bench.path.name)]
-    words += [] if name == "steps" else ["--bundles", str(bundle_folder)]
+    words += [] if name in ("steps", "training") else ["--bundles", str(bundle_folder)]
     words += ["--pictures", str(tmp_path)] if name == "latency" else []
     said = run(*words)
     assert "GEMM" in said

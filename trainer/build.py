@@ -19,6 +19,7 @@ from service.scoring.bundle import (
 from service.scoring.calibration import usual_cap
 from service.scoring.tail import KNOTS
 from trainer.calibrate import calibrate
+from trainer.chunks import stacked
 from trainer.export import Exported, export
 from trainer.fit import Fitted
 from trainer.observe import BoolArray, FloatArray, Stretch
@@ -98,7 +99,7 @@ def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:
     """What is known before the first error: centres, what never moved, and what is a switch."""
     is_constant = never_moved(fitted)
     own = [series.values for series in fitted.series]
-    switches = np.stack([switch_cap(values) for values in (np.vstack(own), *own)])
+    switches = np.stack([switch_cap(values) for values in (stacked(own), *own)])
     rows, dimensions, views = len(fitted.entities) + 1, len(manifest.dimensions), manifest.views
     return Calibration(
         center=fitted.linear.scaling.center,

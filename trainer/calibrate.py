@@ -16,6 +16,7 @@ from service.scoring.combine import combined
 from service.scoring.incident import RESOLVE_AFTER
 from service.scoring.normaliser import LN_2, Normaliser, one_nat, starting_age
 from service.scoring.tail import fit_tail, flagged_share, surprisal
+from trainer.chunks import chunks
 from trainer.measures.events import runs
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
 
@@ -79,7 +80,9 @@ class _Judge:
         """Fit one row to all that it judges; what is not a tail is the median over stretches."""
         seed = np.median([_seed(one) for one in observed], axis=0)
         nats = [self._nats(one, seed, entity_index=entity_index) for one in observed]
-        aggregates = np.concatenate([self._normaliser.aggregates(one) for one in nats])
+        aggregates = np.concatenate(
+            [self._normaliser.aggregates(one[part]) for one in nats for part in chunks(len(one))]
+        )
         knots, tail, kappa = fit_tails(aggregates, self._manifest)
         return Row(
             seed=seed,
@@ -106,12 +109,17 @@ class _Judge:
 
 
 def _seed(observed: Observed) -> FloatArray:
-    errors, where = observed.errors.astype(np.float64), observed.has_value[:, None, :]
-    return np.stack([errors.mean(axis=0, where=where), errors.std(axis=0, where=where)], axis=-1)
+    moments = []
+    for view in range(observed.errors.shape[1]):  # in float64 all of them would fill the memory
+        errors, where = observed.errors[:, view].astype(np.float64), observed.has_value
+        own = [errors.mean(axis=0, where=where), errors.std(axis=0, where=where)]
+        moments.append(np.stack(own, axis=-1))  # (dimension, 2)
+    return np.stack(moments)
 
 
 def _excess(nats: Float32Array) -> FloatArray:
-    excess = np.maximum(nats - LN_2, 0.0).sum(axis=2)  # (time, view)
+    parts = [np.maximum(nats[part] - LN_2, 0.0).sum(axis=2) for part in chunks(len(nats))]
+    excess = np.concatenate(parts)  # (time, view)
     return np.asarray(np.maximum(np.quantile(excess, EXCESS_QUANTILE, axis=0), LN_2))
 
 

@@ -72,9 +72,7 @@ def fit_command(
     train_times: TrainTimes = None,
     test_rows: TestRows = None,
     test_times: TestTimes = None,
-    linear_skip: Annotated[
-        bool | None, typer.Option(help="Model what a PCA leaves over.")
-    ] = None,
+    linear_skip: Annotated[bool | None, typer.Option(help="Model what a PCA leaves over.")] = None,
     quantise: Quantise = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(help="slmr: what learning hides.")] = None,
     dilations: Annotated[str | None, typer.Option(help="slmr: one per scale, 1,1,2,2.")] = None,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count as count_from
+from itertools import chain, count as count_from
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ from service.errors import TrainingFailed
 from service.scoring.series import FloatArray, Series
 from trainer.calibrate import MIN_POINTS
 from trainer.checkpoint import Keeper
+from trainer.chunks import chunks
 from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, SlmrConfig
 from trainer.configs_window import WindowConfig
 from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
 from trainer.lessons import lesson_of
-from trainer.linear import LAGS, clip, fit_linear, residual_scale, window_ends
+from trainer.linear import LAGS, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
 from trainer.models.pca import fit_window_pca
@@ -137,7 +138,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     dimensions = series[0].dimensions
     linear = fit_linear(raw, components=config.components(len(dimensions)))
     clipped = [
-        clip(linear.scaling.scale(piece, i)) for i, own in enumerate(raw, start=1) for piece in own
+        linear.scaling.clipped(piece, i) for i, own in enumerate(raw, start=1) for piece in own
     ]
     nearest = None
     if "nearest" in config.members:
@@ -192,11 +193,19 @@ def _residual_scale(fitted: Fitted, clipped: Sequence[FloatArray]) -> FloatArray
     """Root mean square of what the skip leaves over of the fit parts; 1 where it is not wanted."""
     if _is_as_scaled(fitted):
         return np.ones(len(fitted.dimensions))
-    residual = np.vstack([piece - fitted.skip(piece) for piece in clipped])
+    lags = 0
     if not isinstance(fitted.network, GruVae | WindowNetwork):  # a skip knows no row without lags
         lags = LAGS if fitted.window_pca is None else fitted.window_pca.steps - 1
-        residual = residual[window_ends([len(piece) for piece in clipped], lags=lags)]
-    return residual_scale(residual, floor=RESIDUAL_FLOOR)
+        window_ends([len(piece) for piece in clipped], lags=lags)  # there are some with lags
+    residuals = (_residuals(fitted, piece, lags) for piece in clipped if len(piece) > lags)
+    return residual_scale(chain.from_iterable(residuals), floor=RESIDUAL_FLOOR)
+
+
+def _residuals(fitted: Fitted, piece: FloatArray, lags: int) -> Iterator[FloatArray]:
+    """What the skip leaves over of a piece from its row `lags` on, in chunks."""
+    for part in chunks(len(piece), first=lags):
+        rows = piece[part.start - lags : part.stop]
+        yield (rows - fitted.skip(rows))[lags:]
 
 
 def digest_of(series: Sequence[Series]) -> str:
@@ -204,6 +213,7 @@ def digest_of(series: Sequence[Series]) -> str:
     sha = hashlib.sha256()
     for one in series:
         sha.update(repr((one.entity, one.dimensions, one.values.shape)).encode())
-        sha.update(np.ascontiguousarray(one.timestamps_ms, dtype="<i8").tobytes())
-        sha.update(np.ascontiguousarray(one.values, dtype="<f8").tobytes())
+        sha.update(np.ascontiguousarray(one.timestamps_ms, dtype="<i8").data)
+        for part in chunks(len(one.values)):
+            sha.update(np.ascontiguousarray(one.values[part], dtype="<f8").data)
     return sha.hexdigest()

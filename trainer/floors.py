@@ -36,7 +36,7 @@ def floors(train: Series, test: Series, *, seed: int = 0) -> dict[str, Answers]:
     noise = np.random.default_rng(seed).exponential(size=(len(test.values), dimensions + 1))
     rows = impute(train.values, medians(train.values))
     scaling = fit_scaling([rows])
-    pca = fit_pca(clip(scaling.scale(rows, 1)), components=max(1, round(dimensions / 4)))
+    pca = fit_pca(scaling.clipped(rows, 1), components=max(1, round(dimensions / 4)))
     scaled = clip(scaling.scale(impute(test.values, scaling.center[1]), 1))
     residual = np.square(scaled - pca.reconstruct(scaled))
     return {

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from service.scoring.series import FloatArray
+from trainer.chunks import chunks
 from trainer.config import BlindSpotConfig, GruVaeConfig, SlmrConfig
 from trainer.configs_window import WindowConfig
 from trainer.fitted import Fitted
-from trainer.linear import clip
+from trainer.linear import LAGS
 from trainer.models.blind_spot import BlindSpot, BlindSpotLesson, Windows
 from trainer.models.gru_vae import GruVae
 from trainer.models.gru_vae_lesson import GruVaeLesson, WindowsLesson
@@ -74,9 +75,19 @@ def _pieces(
     seen: list[Rows] = []
     held_out: list[Rows] = []
     for index, (one, parts) in enumerate(zip(fitted.series, fitted.splits, strict=True), start=1):
-        scaled = fitted.linear.scaling.scale(fitted.rows(index), index)
-        rows = view(clip(scaled)).astype(np.float32)  # (time, dimension)
+        rows = _viewed(fitted, index, view)
         seen += [rows[piece] for piece in stretches(one, parts.fit)]
         unseen = slice(parts.validation.start - before, parts.validation.stop)
         held_out += [rows[piece] for piece in stretches(one, unseen)]
     return seen, held_out
+
+
+def _viewed(fitted: Fitted, index: int, view: Callable[[FloatArray], FloatArray]) -> Rows:
+    """All rows of an entity (time, dimension), in chunks that begin with the lags of a skip."""
+    raw = fitted.rows(index)
+    rows = np.empty(raw.shape, np.float32)
+    for part in chunks(len(raw)):
+        before = min(part.start, LAGS)
+        clipped = fitted.linear.scaling.clipped(raw[part.start - before : part.stop], index)
+        rows[part] = view(clipped)[before:]
+    return rows

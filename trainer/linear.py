@@ -8,7 +8,7 @@ because in scaled units entities of one kind look alike.
 by 1: what is left has the size of the movement, not of the level.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from service.errors import TrainingFailed
 from service.scoring.series import FloatArray
+from trainer.chunks import chunks, mean_square, stacked, summed
 
 CLIP_LOW, CLIP_HIGH = -4.0, 5.0  # of scaled values that enter a model; errors are never clipped
 LAGS = 4  # earlier rows that leave-one-out looks at, besides the present one
@@ -34,8 +35,15 @@ class Scaling:
 
     def scale(self, values: FloatArray, entity: int) -> FloatArray:
         """Raw rows (time, dimension) of one entity in scaled units, not clipped."""
-        centred = values - self.center[entity]
-        return np.asarray((centred - self.offset[entity]) / self.span[entity])
+        scaled = np.asarray(values - self.center[entity])
+        scaled -= self.offset[entity]
+        scaled /= self.span[entity]
+        return scaled
+
+    def clipped(self, values: FloatArray, entity: int) -> FloatArray:
+        """The same as it may enter a model."""
+        scaled = self.scale(values, entity)
+        return np.clip(scaled, CLIP_LOW, CLIP_HIGH, out=scaled)
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,13 @@ class LeaveOneOut:
 
     def predict(self, clipped: FloatArray) -> FloatArray:
         """Expectation of every row from its `LAGS` predecessors; before the first lie means."""
-        return np.asarray(
-            self.mean + self.scale * (lagged(self.standardise(clipped)) @ self.weights)
-        )
+        expected = np.empty_like(clipped)
+        for part in chunks(len(clipped)):
+            before = min(part.start, LAGS)
+            rows = self.standardise(clipped[part.start - before : part.stop])
+            weighted = lagged(rows)[before:] @ self.weights
+            expected[part] = self.mean + self.scale * weighted
+        return expected
 
 
 @dataclass(frozen=True)
@@ -108,31 +120,40 @@ def recent(rows: FloatArray, ends: npt.NDArray[np.int64]) -> FloatArray:
 
 def fit_linear(entities: Sequence[Sequence[FloatArray]], *, components: int) -> Linear:
     """Fit on raw rows without NaN: per entity its unbroken stretches (time, dimension)."""
-    pooled = [np.vstack(stretches) for stretches in entities]
-    scaling = fit_scaling(pooled)
+    scaling = fit_scaling([stacked(stretches) for stretches in entities])
     stretches = [
-        clip(scaling.scale(stretch, index))
+        scaling.clipped(stretch, index)
         for index, group in enumerate(entities, start=1)
         for stretch in group
     ]
-    rows = np.vstack(stretches)
-    return Linear(scaling, fit_pca(rows, components=components), fit_leave_one_out(stretches))
+    pca = fit_pca(stacked(stretches), components=components)
+    return Linear(scaling, pca, fit_leave_one_out(stretches))
 
 
 def fit_scaling(entities: Sequence[FloatArray]) -> Scaling:
     """Scaling of each entity's rows, behind the one of all rows together."""
-    groups = [np.vstack(entities), *entities]
-    low = np.array([rows.min(axis=0) for rows in groups])  # (entity, dimension)
-    high = np.array([rows.max(axis=0) for rows in groups])
-    center = np.array([np.median(rows, axis=0) for rows in groups])
+    low, high, center = (
+        np.array([_by_dimension(entities, of), *(_by_dimension([rows], of) for rows in entities)])
+        for of in (np.min, np.max, np.median)
+    )  # (entity, dimension)
     span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
     return Scaling(center, low - center, span)
+
+
+def _by_dimension(
+    entities: Sequence[FloatArray], of: Callable[[FloatArray], np.float64]
+) -> FloatArray:
+    """One number per dimension, of all rows: a median would copy all dimensions at once."""
+    dimensions = entities[0].shape[1]
+    columns = (np.concatenate([rows[:, d] for rows in entities]) for d in range(dimensions))
+    return np.array([of(column) for column in columns])
 
 
 def fit_pca(rows: FloatArray, *, components: int) -> Pca:
     """Leading eigenvectors of the covariance; each one's largest entry is made positive."""
     mean = rows.mean(axis=0)
-    _, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean))  # ascending
+    scatter = summed(rows, lambda part: (part - mean).T @ (part - mean))
+    _, vectors = np.linalg.eigh(scatter)  # ascending
     basis = vectors[:, ::-1][:, :components]  # (dimension, component)
     largest = np.abs(basis).argmax(axis=0)
     return Pca(mean, basis * np.sign(basis[largest, np.arange(basis.shape[1])]))
@@ -145,15 +166,16 @@ def fit_leave_one_out(stretches: Sequence[FloatArray]) -> LeaveOneOut:
     the ridge regression of d on O are the first column of -P_OS P_SS^-1 (block inverse).
     Ridge: Hoerl and Kennard, "Ridge Regression", Technometrics 1970.
     """
-    rows = np.vstack(stretches)
+    rows = stacked(stretches)
     mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), SCALE_FLOOR)
     dimensions = rows.shape[1]
     size, count = (1 + LAGS) * dimensions, 0
     gram = np.zeros((size, size))
-    for stretch in stretches:  # one at a time: the lagged rows of a fleet would fill the memory
-        inputs = lagged((stretch - mean) / scale)[LAGS:]
-        gram += inputs.T @ inputs
-        count += len(inputs)
+    for stretch in stretches:  # in chunks: lagged rows would fill the memory
+        for part in chunks(len(stretch), first=LAGS):
+            inputs = lagged((stretch[part.start - LAGS : part.stop] - mean) / scale)[LAGS:]
+            gram += inputs.T @ inputs
+            count += len(inputs)
     inverse = np.linalg.inv(gram / max(count, 1) + RIDGE * np.eye(size))
     weights = np.zeros((size, dimensions))
     for dimension in range(dimensions):
@@ -164,6 +186,6 @@ def fit_leave_one_out(stretches: Sequence[FloatArray]) -> LeaveOneOut:
     return LeaveOneOut(mean, scale, weights)
 
 
-def residual_scale(residual: FloatArray, *, floor: float) -> FloatArray:
-    """Root mean square of each dimension of `residual (time, dimension)`, floored."""
-    return np.asarray(np.maximum(np.sqrt(np.square(residual).mean(axis=0)), floor))
+def residual_scale(residuals: Iterable[FloatArray], *, floor: float) -> FloatArray:
+    """Root mean square of each dimension of residuals (time, dimension), floored."""
+    return np.asarray(np.maximum(np.sqrt(mean_square(residuals)), floor))

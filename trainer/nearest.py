@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from service.scoring.series import FloatArray
+from trainer.chunks import stacked
 from trainer.linear import LAGS, recent, window_ends
 
 MAX_WINDOWS = 20_000  # that KMeans sees
@@ -47,7 +48,7 @@ def fit_nearest(stretches: Sequence[FloatArray], *, clusters: int, seed: int) ->
     ends = window_ends([len(stretch) for stretch in stretches])
     if len(ends) > MAX_WINDOWS:
         ends = np.sort(random.choice(ends, MAX_WINDOWS, replace=False))
-    windows = recent(np.vstack(stretches), ends)  # (n, 1 + LAGS, dimension)
+    windows = recent(stacked(stretches), ends)  # (n, 1 + LAGS, dimension)
     kmeans = KMeans(min(clusters, len(windows)), n_init=1, random_state=seed)
     # one thread: sums must not depend on which one ends first
     with threadpool_limits(1), warnings.catch_warnings():

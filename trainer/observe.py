@@ -53,8 +53,7 @@ def observe(
     dtype = np.dtype([(t.name, "<f4", t.shape) for t in draft.manifest.state])
     states = np.zeros(len(stretches), dtype)
     index = np.array([stretch.entity_index for stretch in stretches], np.int64)
-    errors: list[list[Float32Array]] = [[] for _ in stretches]
-    residuals: list[list[Float32Array]] = [[] for _ in stretches]
+    observed = [_blank(one, views=len(draft.manifest.views)) for one in stretches]
     for time, members in lockstep([len(stretch.values) for stretch in stretches]):
         values = np.stack([stretches[m].values[time] for m in members])
         detection = detector.run(states[members], values, index[members])
@@ -62,12 +61,18 @@ def observe(
             states[name][members] = tensor
         views = normaliser.view_errors(detection.error)
         for position, member in enumerate(members):
-            if time >= stretches[member].warm_up:
-                errors[member].append(views[position])
-                residuals[member].append(np.abs(values[position] - detection.expected[position]))
+            if (row := time - stretches[member].warm_up) >= 0:
+                observed[member].errors[row] = views[position]
+                residual = np.abs(values[position] - detection.expected[position])
+                observed[member].residuals[row] = residual
         if on_point is not None:
             on_point(len(members))
-    return [
-        Observed(np.stack(e), np.stack(r), stretch.is_missing[stretch.warm_up :])
-        for e, r, stretch in zip(errors, residuals, stretches, strict=True)
-    ]
+    return observed
+
+
+def _blank(stretch: Stretch, *, views: int) -> Observed:
+    """What is to be filled in point by point."""
+    is_missing = stretch.is_missing[stretch.warm_up :]
+    points, dimensions = is_missing.shape
+    errors = np.empty((points, views, dimensions), np.float32)
+    return Observed(errors, np.empty((points, dimensions), np.float32), is_missing)

@@ -134,7 +134,7 @@ class OneTrial:
         try:
             config = configured(Source(knobs), like=base)
             trial.set_user_attr("seed", config.seed)
-            watch = _Reporting(trial, tell, sign=1 if self.search.objective == "loss" else -1)
+            watch = Reporting(trial, tell, sign=1 if self.search.objective == "loss" else -1)
             judge = getattr(self.search.exam, self.search.objective)
             return float(judge(config, watch))
         except GaugewatchError as error:
@@ -142,7 +142,7 @@ class OneTrial:
             raise
 
 
-class _Reporting:
+class Reporting:
     """Reports the held-out loss of every epoch, as high as good where values are so."""
 
     def __init__(self, trial: optuna.Trial, tell: Callable[[str], None], *, sign: int) -> None:

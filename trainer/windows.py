@@ -55,19 +55,28 @@ def split(length: int, config: Config) -> Split:
 
 
 def impute(values: FloatArray, fallback: FloatArray) -> FloatArray:
-    """Missing values become the last one seen, before the first the dimension's `fallback`."""
+    """Missing values become the last one seen, before the first the dimension's `fallback`.
+
+    Where none is missing the values themselves come back.
+    """
     is_present = ~np.isnan(values)  # (time, dimension)
-    order = np.arange(len(values))[:, None]
-    last = np.maximum.accumulate(np.where(is_present, order, -1), axis=0)  # -1: none so far
-    filled = np.take_along_axis(values, np.maximum(last, 0), axis=0)
-    return np.where(last >= 0, filled, fallback)
+    if is_present.all():
+        return values
+    filled, order = values.copy(), np.arange(len(values))
+    for dimension in np.flatnonzero(~is_present.all(axis=0)):
+        seen = np.where(is_present[:, dimension], order, -1)
+        last = np.maximum.accumulate(seen)  # -1: none so far
+        own = values[np.maximum(last, 0), dimension]
+        filled[:, dimension] = np.where(last >= 0, own, fallback[dimension])
+    return filled
 
 
 def medians(values: FloatArray) -> FloatArray:
     """Median of what is present in each dimension; 0 where nothing ever is."""
-    is_seen = ~np.isnan(values).all(axis=0)
     result = np.zeros(values.shape[1])
-    result[is_seen] = np.nanmedian(values[:, is_seen], axis=0)
+    for dimension, column in enumerate(values.T):
+        if not np.isnan(column).all():
+            result[dimension] = np.nanmedian(column)
     return result
 
 

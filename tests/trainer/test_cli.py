@@ -205,6 +205,15 @@ def test_an_option_of_another_model_is_refused_before_training(
     assert model in ran.err
 
 
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--ray", "auto")])
+def test_fits_side_by_side_need_a_bundle_per_entity(
+    run: Run, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    ran = run("fit", "--data", tmp_path, "--output", tmp_path, "--name", "m", *FIT, *option)
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    assert "--per-entity" in ran.err
+
+
 def test_an_unknown_key_of_a_file_is_named_before_training(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text('model = "gru_vae"\nlatnet = 3\n')

@@ -99,3 +99,9 @@ def test_a_killed_run_of_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> No
     assert (output / "m-alpha" / MARKER).stat().st_mtime_ns == first
     subprocess.run([*words[:-1], str(whole)], check=True)
     assert versions(output, 2) == versions(whole, 2)
+    (output / "m-beta" / MARKER).unlink()
+    (output / "m-beta" / "checkpoints" / "last.npz").write_bytes(b"no array")
+    failed = subprocess.run([*words, "--resume", "--json"], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "1 of 2 entities failed: m-beta: " in failed.stderr
+    assert len(json.loads(failed.stdout)["bundles"]) == 1

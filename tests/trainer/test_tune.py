@@ -3,6 +3,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from service.errors import SettingInvalid
@@ -12,6 +13,8 @@ from trainer.config import Model
 from trainer.objectives import exam_of, expect_loss
 from trainer.recipe import Source, configured, of_file
 from trainer.search_space import Between, OneOf, space_of_file, space_of_pairs, usual_space
+from trainer.training import Progress
+from trainer.tuning import Reporting
 
 TUNE = ("--period-seconds", "60", "--quiet", "--json")
 SET = ("--set", "epochs=3", "--set", "epoch_steps=3", "--set", "clusters=4")
@@ -104,6 +107,28 @@ def test_a_model_without_a_training_has_no_loss() -> None:
 
 
 # ---- trials
+
+
+def progress(epoch: int, held_out: float | None) -> Progress:
+    return Progress(epoch, 3, epoch, 3, 1.0, held_out, 0.0, 1e-3)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_trial_behind_the_others_is_pruned(sign: int) -> None:
+    study = optuna.create_study(
+        pruner=optuna.pruners.MedianPruner(1, 0), direction="minimize" if sign > 0 else "maximize"
+    )
+    told: list[str] = []
+    first, second = study.ask(), study.ask()
+    watch = Reporting(first, told.append, sign=sign)
+    for epoch in (1, 2):
+        watch(progress(epoch, None))
+        watch(progress(epoch, 1.0))
+    study.tell(first, 1.0)
+    behind = Reporting(second, told.append, sign=sign)
+    with pytest.raises(optuna.TrialPruned):
+        behind(progress(1, 1.5))
+    assert told[-1] == "epoch 1/3, held out 1.5000"
 
 
 @pytest.mark.slow

@@ -10,12 +10,13 @@ a window has the same mean, that of all rows: a series is much longer than a win
 Jolliffe: Principal Component Analysis, 2nd edition, 2002, section 10.1 (residuals as a test).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.scoring.series import FloatArray
+from trainer.chunks import chunks, stacked
 from trainer.config import PcaConfig
 from trainer.linear import window_ends
 
@@ -33,12 +34,16 @@ class WindowPca:
 
         Before the first row lie means; lag by lag, since all windows at once would fill the memory.
         """
-        dimensions, centred = len(self.mean), clipped - self.mean
+        dimensions, explained = len(self.mean), np.empty_like(clipped)
         weights = self.basis @ self.basis[:dimensions].T  # (T D, D)
-        explained = np.zeros_like(centred)
-        for lag, own in enumerate(weights.reshape(self.steps, dimensions, dimensions)):
-            explained[lag:] += centred[: len(centred) - lag] @ own
-        return np.asarray(self.mean + explained)
+        for part in chunks(len(clipped)):
+            before = min(part.start, self.steps - 1)
+            centred = clipped[part.start - before : part.stop] - self.mean
+            sums = np.zeros_like(centred)
+            for lag, own in enumerate(weights.reshape(self.steps, dimensions, dimensions)):
+                sums[lag:] += centred[: len(centred) - lag] @ own
+            explained[part] = self.mean + sums[before:]
+        return explained
 
 
 def fit_window_pca(stretches: Sequence[FloatArray], config: PcaConfig) -> WindowPca:
@@ -48,7 +53,7 @@ def fit_window_pca(stretches: Sequence[FloatArray], config: PcaConfig) -> Window
     """
     steps = config.window_length
     window_ends([len(stretch) for stretch in stretches], lags=steps - 1)  # there are windows
-    mean = np.vstack(stretches).mean(axis=0)
+    mean = stacked(stretches).mean(axis=0)
     values, vectors = np.linalg.eigh(_moments(stretches, mean, steps))  # ascending
     count = _count(values[::-1], config)
     basis = vectors[:, ::-1][:, :count]
@@ -60,10 +65,7 @@ def _moments(stretches: Sequence[FloatArray], mean: FloatArray, steps: int) -> F
     """Sums of products (T D, T D) of all windows, block by block: no window is ever copied."""
     dimensions = len(mean)
     total = np.zeros((steps, dimensions, steps, dimensions))
-    for stretch in stretches:
-        rows, last = stretch - mean, len(stretch) - steps + 1
-        if last < 1:
-            continue
+    for rows, last in _chunks(stretches, mean, steps):
         shifted = [rows[steps - 1 - lag :][:last] for lag in range(steps)]  # (window, dimension)
         for one in range(steps):
             for other in range(one, steps):
@@ -72,6 +74,15 @@ def _moments(stretches: Sequence[FloatArray], mean: FloatArray, steps: int) -> F
                 if other > one:
                     total[other, :, one] += block.T
     return total.reshape(steps * dimensions, steps * dimensions)
+
+
+def _chunks(
+    stretches: Sequence[FloatArray], mean: FloatArray, steps: int
+) -> Iterator[tuple[FloatArray, int]]:
+    """Centred rows with those that the first windows reach back to, and how many windows end."""
+    for stretch in stretches:
+        for part in chunks(len(stretch), first=steps - 1):
+            yield stretch[part.start - steps + 1 : part.stop] - mean, part.stop - part.start
 
 
 def _count(values: FloatArray, config: PcaConfig) -> int:
