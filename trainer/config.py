@@ -112,7 +112,9 @@ _PRESETS: dict[tuple[Model, Preset], dict[str, object]] = {
         "flows": 20,
         "learning_rate": 1e-3,
         "epochs": 60,
-        "tbptt_steps": 100,
+        "epoch_steps": 100,
+        "lanes": 32,  # short chunks learn most per second, docs/benchmarks.md
+        "tbptt_steps": 25,
         "threads": 2,
     },
     ("gru_vae", "omnianomaly"): OMNIANOMALY,
