@@ -14,7 +14,6 @@ from torch import Tensor
 
 from service.scoring.series import FloatArray, Series
 from trainer.config import Config, GruVaeConfig
-from trainer.epochs import counted
 from trainer.fit import fit
 from trainer.fitted import Fitted
 from trainer.lesson import Lesson
@@ -61,8 +60,8 @@ class Pupil:
 def prepared(series: Series, config: Config) -> Fitted:
     """Closed-form parts and seeded initial weights, for a training by `config`."""
     blank = fit([series], config.model_copy(update={"epochs": 0}))
-    fitted = replace(blank, config=config)
-    return replace(fitted, config=counted(fitted))
+    told = blank.config.model_copy(update={"epochs": config.epochs})
+    return replace(blank, config=told)
 
 
 def lesson_for(fitted: Fitted) -> Lesson:

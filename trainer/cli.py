@@ -1,4 +1,4 @@
-"""`gaugewatch-trainer`: fit, evaluate, report, and what a model can be told.
+"""`gaugewatch-trainer`: all its commands, and what a model can be told.
 
 Results on stdout, progress and errors on stderr.
 

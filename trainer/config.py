@@ -65,7 +65,7 @@ class BlindSpotConfig(NetworkConfig):
     model: Literal["blind_spot"] = "blind_spot"
     hidden: PositiveInt = 32
     depth: PositiveInt = Field(default=1, description="layers that all dimensions share")
-    scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
+    scale_low: float = Field(default=0.3, gt=0, lt=1, description="of the scale by the linear")
     scale_high: float = Field(default=2.0, gt=1, description="of it, too")
 
     learning_rate: float = Field(default=1e-2, gt=0)

@@ -5,22 +5,14 @@ from collections.abc import Sequence
 
 from trainer.config import Config, GruVaeConfig, NetworkConfig, SlmrConfig
 from trainer.configs_window import WindowConfig
-from trainer.fitted import Fitted
 from trainer.linear import LAGS
 from trainer.shuffled import window_starts
-from trainer.windows import stretches
 
 
-def counted(fitted: Fitted) -> Config:
-    """The configuration, `epoch_steps` 0 replaced by as many as an epoch over all rows has."""
-    config = fitted.config
+def counted(config: Config, pieces: Sequence[int]) -> Config:
+    """With `epoch_steps` 0 replaced by as many as an epoch over pieces of so many rows has."""
     if not isinstance(config, NetworkConfig) or config.epoch_steps:
         return config
-    pieces = [
-        piece.stop - piece.start
-        for one, parts in zip(fitted.series, fitted.splits, strict=True)
-        for piece in stretches(one, parts.fit)
-    ]
     return config.model_copy(update={"epoch_steps": max(_updates(pieces, config), 1)})
 
 

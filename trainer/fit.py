@@ -52,7 +52,6 @@ def fit(
     _check(series)
     with _reproducible(config):
         fitted = _fitted_to_trimmed(series, config) if config.trim else _prepare(series, config)
-        fitted = replace(fitted, config=counted(fitted))
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
             return fitted
@@ -135,6 +134,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     for one, parts in zip(series, splits, strict=True):
         rows = impute(one.values, medians(one.values[parts.fit]))
         raw.append([rows[piece] for piece in stretches(one, parts.fit)])
+    config = counted(config, [len(piece) for own in raw for piece in own])  # networks count on it
     dimensions = series[0].dimensions
     linear = fit_linear(raw, components=config.components(len(dimensions)))
     clipped = [

@@ -35,7 +35,7 @@ class Fitted:
     network: Network
     series: tuple[Series, ...]  # what it was fitted to, per entity
     splits: tuple[Split, ...]  # per entity
-    history: tuple[Progress, ...]  # one per epoch
+    history: tuple[Progress, ...]  # one per validation
     best_epoch: int  # 0: the initial weights
     training_sha256: str
     trimmed: tuple[Ranges, ...] = ()  # per entity, rows that were left out; empty: none

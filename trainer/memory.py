@@ -17,7 +17,7 @@ Memory = dict[str, npt.NDArray[Any]]
 class Checkpoint:
     """A training after an epoch."""
 
-    told: dict[str, Any]  # JSON: epoch, whether it is over, the best, history
+    told: dict[str, Any]  # JSON: epoch, the best, history
     memory: Memory  # weights, best weights, optimiser, random state, lesson
 
 

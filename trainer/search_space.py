@@ -67,6 +67,9 @@ def usual_space(config: Config) -> Space:
         if knob in fields and isinstance(default, int | float) and default > 0:
             low, high = _within(config.model, knob, default / factor, default * factor)
             is_whole = isinstance(default, int)
+            if step := _bounds(config.model, knob).get("multiple_of"):
+                space[knob] = OneOf(_multiples(low, high, int(step)))
+                continue
             space[knob] = Between(round(low) if is_whole else low, high, True, is_whole)
     own = BOUNDED.get(config.model, {})
     return space | {knob: _parsed(config.model, knob, text) for knob, text in own.items()}
@@ -121,12 +124,27 @@ def _between(model: Model, knob: str, match: re.Match[str]) -> Between:
 
 def _within(model: Model, knob: str, low: float, high: float) -> tuple[float, float]:
     """As much of a range as the field of the knob allows."""
-    bounds: dict[str, float] = {}
-    for metadata in CONFIGS[model].model_fields[knob].metadata:
-        bounds |= {key: getattr(metadata, key) for key in ("ge", "le") if hasattr(metadata, key)}
+    bounds = _bounds(model, knob)
     if "integer" in str(_schema(model, knob)):
         low = max(low, 0.0 if bounds.get("ge") == 0 else 1.0)
     return max(low, bounds.get("ge", low)), min(high, bounds.get("le", high))
+
+
+def _bounds(model: Model, knob: str) -> dict[str, float]:
+    """What the field of a knob asks of a number."""
+    keys, found = ("ge", "le", "multiple_of"), dict[str, float]()
+    for metadata in CONFIGS[model].model_fields[knob].metadata:
+        found |= {key: getattr(metadata, key) for key in keys if hasattr(metadata, key)}
+    return found
+
+
+def _multiples(low: float, high: float, step: int) -> tuple[int, ...]:
+    """The least multiple of a range, and each twice the one before."""
+    found, value = [], step * max(1, -(-int(low) // step))
+    while value <= high:
+        found.append(value)
+        value *= 2
+    return tuple(found)
 
 
 def _schema(model: Model, knob: str) -> object:

@@ -41,7 +41,7 @@ class SlmrConfig(NetworkConfig):
     likelihood: Literal["laplace", "rmse"] = later(
         "laplace", description="with a learned scale, or root mean squares without one"
     )
-    scale_low: float = Field(default=0.3, gt=0, description="of the scale relative to the linear")
+    scale_low: float = Field(default=0.3, gt=0, lt=1, description="of the scale by the linear")
     scale_high: float = Field(default=2.0, gt=1, description="of it, too")
     aggregation: Literal["top", "max", "mean"] = later(
         "top", description="of dimensions: an eighth of them, the largest errors; one; or all"

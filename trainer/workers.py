@@ -15,7 +15,7 @@ from queue import Empty
 from threading import Thread
 from typing import Protocol
 
-THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 DIED = "its process died; memory may have run out"
 

@@ -72,4 +72,4 @@ def test_an_epoch_over_all_rows_has_as_many_updates_as_it_takes(
     rows = part.stop - part.start
     steps = rows - config.window_length + 1 if lesson == "windows" else rows
     assert fitted.config.epoch_steps == math.ceil(steps / rows_per_update)
-    assert counted(fitted) == fitted.config
+    assert counted(fitted.config, [rows]) == fitted.config

@@ -10,7 +10,6 @@ from torch import Tensor
 from service.scoring.series import FloatArray
 from tests.trainer.small import series, tiny
 from trainer.config import SlmrConfig, preset
-from trainer.epochs import counted
 from trainer.export import export
 from trainer.fit import Fitted, fit
 from trainer.graphs import window_graph
@@ -154,7 +153,7 @@ def test_knobs_that_were_not_touched_are_not_told() -> None:
 def test_an_epoch_may_have_as_many_updates_as_windows_ask_for() -> None:
     fitted = fit([series()], tiny("slmr", epochs=0, epoch_steps=0, batch=32))
     rows = fitted.splits[0].fit.stop - fitted.splits[0].fit.start
-    steps = counted(fitted).epoch_steps
+    steps = fitted.config.epoch_steps
     assert (steps - 1) * 32 < rows - (4 + 11 - 2) <= steps * 32
 
 

@@ -31,14 +31,15 @@ def folder(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", TINY)
-def test_both_ends_of_every_usual_range_are_allowed(model: Model) -> None:
+def test_choices_and_ends_of_every_usual_range_are_allowed(model: Model) -> None:
     base = tiny(model)
     space = usual_space(base)
     assert space
     for knob, own in space.items():
-        assert isinstance(own, Between)
-        for value in (own.low, own.high):
-            chosen = int(value) if own.is_whole else value
+        values = own.choices if isinstance(own, OneOf) else (own.low, own.high)
+        assert len(values) > 1
+        for value in values:
+            chosen = int(value) if isinstance(own, Between) and own.is_whole else value
             config = configured(Source({knob: chosen}), like=Source(base.model_dump()))
             assert config.model_dump()[knob] == chosen
 

@@ -97,3 +97,14 @@ def test_divergence_equals_that_of_pytorch() -> None:
 def test_windows_that_cannot_be_halved_three_times_are_refused() -> None:
     with pytest.raises(SettingInvalid, match="4 times 8, 16, 24"):
         preset("small", model="vae_lstm", window_length=60)
+
+
+def test_the_codes_are_learned_where_an_epoch_is_as_long_as_the_rows_ask() -> None:
+    config = tiny("vae_lstm", epochs=1, epoch_steps=0)
+    start, end = (
+        fit([series()], config.model_copy(update={"epochs": epochs})) for epochs in (0, 1)
+    )
+    assert isinstance(end.network, VaeLstm)
+    assert end.network.frozen_from == pytest.approx(0.7 * end.config.epoch_steps)
+    assert isinstance(start.network, VaeLstm)
+    assert not torch.equal(start.network.to_mean.weight, end.network.to_mean.weight)

@@ -37,7 +37,10 @@ def read_label(path: Path, count: int) -> BoolArray:
 def count_rows(path: Path) -> int:
     """Rows of an array, without reading its numbers."""
     if path.suffix.lower() == ".npy":
-        return len(np.load(path, mmap_mode="r", allow_pickle=False))
+        try:
+            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+        except ValueError as problem:
+            raise BadSeries(f"{path}: {problem}") from None
     with path.open("rb") as file:
         return sum(1 for line in file if line.strip())
 

@@ -163,7 +163,8 @@ def moments(batches: Iterable[tuple[Tensor, Tensor]]) -> Moments:
 
 def mixture(of: Moments) -> Mixture:
     """Its constants and roots."""
-    factor = torch.linalg.cholesky(of.covariance)  # (K, Z, Z) lower
+    factor, failed = torch.linalg.cholesky_ex(of.covariance)  # (K, Z, Z) lower
+    factor = torch.where(failed[:, None, None] > 0, torch.nan, factor)  # then the loss is, too
     half_log_determinant = factor.diagonal(dim1=1, dim2=2).log().sum(1)
     constant = 0.5 * of.mean.shape[1] * math.log(2 * math.pi) + half_log_determinant
     whitening = torch.linalg.inv(factor).mT
