@@ -86,15 +86,18 @@ def _is_enough(count: int, config: Config) -> bool:
 
 @contextmanager
 def _reproducible(config: Config) -> Iterator[None]:
-    """Seed torch and fix its threads for one training, and leave both as they were."""
+    """Seed torch, fix its threads and algorithms for one training; leave all as they were."""
     threads = torch.get_num_threads()
+    is_strict = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(min(config.threads, os.cpu_count() or 1))
+    torch.use_deterministic_algorithms(mode=True)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             yield
     finally:
         torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(mode=is_strict)
 
 
 def _ignore(progress: Progress) -> None:

@@ -125,6 +125,29 @@ def test_same_seed_gives_identical_weights_and_another_does_not(model: Model) ->
     assert [p.loss for p in one.history] == [p.loss for p in same.history]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "size"), [("gru_vae", "omnianomaly"), ("slmr", "paper")])
+def test_same_seed_gives_identical_weights_at_the_size_of_the_paper(
+    model: Model, size: str
+) -> None:
+    """Many threads, and many parts of one sum: what a small network never shows."""
+    config = preset(size, model=model, epochs=1, epoch_steps=2, threads=2, members=("network",))
+    one, same = (fit([series()], config) for _ in range(2))
+    assert bool((weights(one) == weights(same)).all())
+
+
+def test_training_forbids_algorithms_that_may_give_another_sum() -> None:
+    seen: list[bool] = []
+
+    def look(_: object) -> None:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+
+    fit([series()], tiny(), on_progress=look)
+    assert seen
+    assert all(seen)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_training_leaves_the_random_state_and_threads_of_the_caller_alone() -> None:
     torch.manual_seed(7)
     expected = torch.randn(3)

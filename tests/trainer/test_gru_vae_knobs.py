@@ -102,6 +102,12 @@ def test_an_unconnected_prior_is_the_standard_normal_of_every_step() -> None:
     torch.testing.assert_close(density, expected)
 
 
+def test_a_softplus_scale_stays_between_its_epsilon_and_ten() -> None:
+    model = network(scale_form="softplus", std_epsilon=1e-3)
+    scale = model.scale_of(torch.tensor([-100.0, 0.0, 9.0, 100.0]))
+    torch.testing.assert_close(scale, torch.tensor([1e-3, math.log(2) + 1e-3, 9.0011234, 10.0]))
+
+
 @given(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=20))
 @settings(max_examples=100)
 def test_softplus_without_log_is_the_softplus(raw: list[float]) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -85,6 +87,16 @@ def test_sigma_learns_where_it_may() -> None:
     model.loss(windows(), step=1).value.backward()  # type: ignore[no-untyped-call]
     assert model.sigma.grad is not None
     assert model.sigma.grad.abs() > 0
+
+
+def test_the_scale_told_is_that_of_the_loss() -> None:
+    x = windows()
+    fixed, learned = (
+        network(is_sigma_learned=is_learned, sigma=0.3).judge(x, x[:, -1]).scale.unique()
+        for is_learned in (False, True)
+    )
+    torch.testing.assert_close(fixed, torch.tensor([0.3]))
+    torch.testing.assert_close(learned, torch.tensor([math.hypot(0.3, 0.1)]))
 
 
 def test_divergence_equals_that_of_pytorch() -> None:

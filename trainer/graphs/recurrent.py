@@ -14,6 +14,7 @@ from trainer.linear import INPUT_LIMIT, LAGS
 from trainer.models.gru_vae import (
     GruVae,
     baked_recurrence,
+    SOFTPLUS_HIGH,
     bounded_scale,
     folded,
 )
@@ -48,7 +49,7 @@ class Residual(nn.Module):
 
     def _scale(self, raw: Tensor) -> Tensor:
         if self.config.scale_form == "softplus":
-            return softplus(raw) + self.config.std_epsilon
+            return (softplus(raw) + self.config.std_epsilon).clamp(max=SOFTPLUS_HIGH)
         return bounded_scale(raw)
 
     def _skip(self, clipped: Tensor) -> Tensor:

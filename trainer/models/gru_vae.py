@@ -39,6 +39,7 @@ from trainer.models.latents import (
 
 SPECTRAL_LIMIT = 0.98  # of the latent recurrence
 SCALE_LOW, SCALE_HIGH = 0.05, 3.0  # of x, whose dimensions come with unit standard deviation
+SOFTPLUS_HIGH = 10.0  # of x where the form is softplus, so that no error can be explained away
 
 
 class State(NamedTuple):
@@ -151,7 +152,8 @@ class GruVae(nn.Module):
     def scale_of(self, raw: Tensor) -> Tensor:
         """The standard deviation of x, of what the head says of it."""
         if self.config.scale_form == "softplus":
-            return functional.softplus(raw) + self.config.std_epsilon
+            scale = functional.softplus(raw) + self.config.std_epsilon
+            return scale.clamp(max=SOFTPLUS_HIGH)
         return bounded_scale(raw)
 
     @torch.no_grad()

@@ -18,6 +18,8 @@ What differs from the published code, and why:
 - The error is that of the newest point (`last_step`); the original sums over all foretold windows
   (`sum`), in which one point is one among (k - 1) w. Either way in scaled units: sums of squares
   have their root taken.
+- The head of the codes' standard deviation has a softplus where theirs has a rectifier, which
+  learns no more once it is 0.
 - The third LSTM layer has a tanh and a linear head; there its output is linear itself.
 - Constants of the normal density are right; there the error counts half.
 """
@@ -138,7 +140,8 @@ class VaeLstm(WindowNetwork):
         last = expected[:, -1]
         newest = self.mean_codes(x[:, -self.local :])[:, -1]  # (B, C)
         error = self._error(x, value, expected)
-        return Outlook(last, self.sigma.expand_as(last), error, (newest,))
+        scale = self._variance().sqrt().expand_as(last)
+        return Outlook(last, scale, error, (newest,))
 
     def _error(self, x: Tensor, value: Tensor, expected: Tensor) -> Tensor:
         """Of the last row, or the root of all squares."""
