@@ -12,9 +12,9 @@ from trainer.frame import Frame, Prediction
 from trainer.graphs.operators import cell_of, hidden_of, softplus
 from trainer.linear import INPUT_LIMIT, LAGS
 from trainer.models.gru_vae import (
+    SOFTPLUS_HIGH,
     GruVae,
     baked_recurrence,
-    SOFTPLUS_HIGH,
     bounded_scale,
     folded,
 )
