@@ -9,8 +9,9 @@ DATA ?= ../shared/data
 FIT = $(BIN)/gaugewatch-trainer fit --preset small --output exported_models \
   --period-seconds 60 --seed 0 --untrained
 DEBIAN := redis-server redis-tools prometheus prometheus-alertmanager docker-compose buildah \
-  mmdebstrap runc haproxy
-TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc haproxy
+  mmdebstrap runc haproxy chromium
+TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstrap runc haproxy \
+  chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: install demo test test-fast chaos fuzz check format bench detection bundles clean

@@ -18,10 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import GaugewatchError, NotAuthorised
 from service.settings import Settings, is_loopback
+from service.web import page
 from service.web.problems import problem
 
 SUBPROTOCOL: Final = "gaugewatch.v1"
 KEY_SUBPROTOCOL: Final = "gaugewatch.key."  # a browser cannot set the header; it can offer these
+READING: Final = ("GET", "HEAD", "OPTIONS")  # no page of another origin sees the answer
 HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9a-f:]+)\]|(?P<name>[0-9a-z.-]+))(?::\d{1,5})?")
 
 
@@ -57,11 +59,11 @@ ACCESS: Final = {
     "/v1/policies/effective": Access.KEY,
     "/v1/policies/entities/{entity:path}": Access.KEY,
     "/v1/promise": Access.KEY,
-}
+} | dict.fromkeys(page.paths(), Access.OPEN)
 
 
 class OriginRefused(GaugewatchError):
-    """A page of another origin tried to open the websocket."""
+    """A page of another origin tried to open the websocket, or to change something."""
 
     status = 403
     code = "origin_refused"
@@ -91,7 +93,8 @@ class Gate:
     def _refusal(self, scope: Scope) -> GaugewatchError | None:
         if not self._digests and not _is_at_home(scope):
             return HostRefused("expected a Host of the loopback, because there are no keys")
-        if scope["type"] == "websocket" and not self._is_known_origin(Headers(scope=scope)):
+        is_reading = scope["type"] == "http" and scope["method"] in READING
+        if not is_reading and not self._is_known_origin(Headers(scope=scope)):
             return OriginRefused("expected an origin of ours or one that is allowed")
         if not self._digests or ACCESS.get(scope["path"]) is Access.OPEN:
             return None

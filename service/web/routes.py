@@ -15,6 +15,7 @@ from service.web.entity_routes import add_entity_routes
 from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
+from service.web.page import add_page
 from service.web.points import PATH, PostPoints
 from service.web.policy_routes import add_policy_routes
 from service.web.probe import add_probe_route
@@ -44,6 +45,7 @@ def add_routes(app: FastAPI) -> None:
     add_probe_route(app)
     app.router.routes.append(Route("/v1/alerts", GetAlerts(), methods=["GET"]))
     app.add_api_websocket_route("/v1/alerts", alerts)
+    add_page(app)
 
 
 async def models(request: Request) -> Response:

@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.web import page
 from service.web.auth import ACCESS
 
 UNMATCHED: Final = "none"  # route of requests that no route took
@@ -44,4 +45,6 @@ class RequestTimes:
 def _route(scope: Scope) -> str:
     """The route's path as it was declared: as few labels as there are routes."""
     path: str = scope["path"]
+    if path.startswith(page.PREFIX):
+        return page.PREFIX
     return path if path in ACCESS else getattr(scope.get("route"), "path", UNMATCHED)

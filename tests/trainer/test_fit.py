@@ -10,7 +10,7 @@ from service.errors import TrainingFailed
 from service.scoring.series import Series, read_series
 from tests.trainer.small import DIMENSIONS, series, tiny
 from trainer.calibrate import MIN_POINTS
-from trainer.config import Config, Model, preset
+from trainer.config import Config, Model, Preset, preset
 from trainer.fit import Fitted, Progress, fit, points_needed
 from trainer.lessons import lesson_of
 from trainer.linear import LAGS, clip, recent
@@ -128,7 +128,7 @@ def test_same_seed_gives_identical_weights_and_another_does_not(model: Model) ->
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "size"), [("gru_vae", "omnianomaly"), ("slmr", "paper")])
 def test_same_seed_gives_identical_weights_at_the_size_of_the_paper(
-    model: Model, size: str
+    model: Model, size: Preset
 ) -> None:
     """Many threads, and many parts of one sum: what a small network never shows."""
     config = preset(size, model=model, epochs=1, epoch_steps=2, threads=2, members=("network",))

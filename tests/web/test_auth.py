@@ -9,6 +9,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from service.settings import Settings
+from service.web import page
 from service.web.app import create_app
 from service.web.auth import ACCESS, KEY_SUBPROTOCOL, SUBPROTOCOL, Access
 from tests.web.hostile import body
@@ -30,6 +31,7 @@ def test_every_route_declares_who_may_use_it(settings: Settings) -> None:
     assert {path for path, access in ACCESS.items() if access is Access.OPEN} == {
         "/livez",
         "/readyz",
+        *page.paths(),
     }
 
 

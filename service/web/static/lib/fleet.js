@@ -1,0 +1,230 @@
+// What the page knows of the fleet: every entity with its cells of the last hour, kept up to date
+// by `/v1/fleet?since=`, and the incidents, kept up to date by the socket of alerts.
+
+import { useEffect, useRef, useState } from "./html.js";
+import { ask, listen, path, segment } from "./api.js";
+
+export const CELLS = 60;
+const EVERY_MS = 1_000;
+const EVERY_HIDDEN_MS = 15_000;
+const STALE_PERIODS = 3, STALE_LEAST_MS = 15_000;
+const MOST_INCIDENTS = 200;
+
+class FleetState {
+  entities = new Map(); // name -> entity, as `taken` makes it
+  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, note }, newest last
+  open = new Set(); // ids
+  models = [];
+  span = "hour";
+  line = "waiting"; // of the socket
+  gap = null; // alerts that were missed and are no longer kept; 0: nobody knows how many
+  problem = null; // why the last question was not answered
+  isKnown = false; // an answer has come
+  leftOff = 0;
+  endMs = 0;
+  cellSeconds = 60;
+  clockOffsetMs = 0; // the service's clock less ours
+  version = 0; // grows with every change
+  #next = null;
+  #listeners = new Set();
+  #timer = 0;
+  #isStarted = false;
+  #isAsking = false;
+
+  /** Begin to ask and to listen; for the life of the page. */
+  start() {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    listen({
+      onAlert: (alert) => this.#hear(alert),
+      onGap: (missed) => this.#miss(missed),
+      onState: (line) => line !== this.line && this.#tell({ line }),
+    });
+    this.#recall();
+    this.#ask();
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#ask());
+  }
+
+  /** `hour`, `6h` or `day`: how far back the cells reach. */
+  show(span) {
+    if (span === this.span) return;
+    this.#next = null;
+    this.#tell({ span });
+    this.#ask();
+  }
+
+  /** Nothing is said of the gap any more. */
+  forgive() {
+    this.#tell({ gap: null });
+  }
+
+  /** What a person said of an incident: `{ is_acknowledged, label, by, text }`, or a part. */
+  async note(incident, note) {
+    const kept = await ask(`/v1/incidents/${segment(incident)}/note`, { method: "PUT", json: note });
+    this.#keep(kept);
+    this.#tell({});
+    return kept;
+  }
+
+  /** Call `listener` after every change; returns what ends that. */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Cells of an entity, oldest first, the last one at `endMs`. */
+  cells(entity, into = new Uint8Array(CELLS), at = 0) {
+    const shift = this.endCell - entity.endCell;
+    for (let cell = 0; cell < CELLS; cell++) into[at + cell] = entity.cells[cell + shift] || 0;
+    return into;
+  }
+
+  get endCell() {
+    return Math.floor(this.endMs / 1000 / this.cellSeconds);
+  }
+
+  /** Now, by the clock of the service. */
+  get nowMs() {
+    return Date.now() + this.clockOffsetMs;
+  }
+
+  /** `incident`, `stale`, or the status of the newest point. */
+  status(entity) {
+    if (entity.incident) return "incident";
+    const period = 1000 * (this.models[entity.model]?.period_seconds || 60);
+    if (this.nowMs - entity.seenMs > Math.max(STALE_LEAST_MS, STALE_PERIODS * period)) return "stale";
+    return entity.status;
+  }
+
+  async #ask() {
+    clearTimeout(this.#timer);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    const span = this.span;
+    try {
+      const answer = await ask(path("/v1/fleet", { since: this.#next, span }));
+      if (span === this.span) this.#take(answer);
+    } catch (problem) {
+      if (problem.code === "bad_cursor") this.#next = null;
+      this.#tell({ problem });
+    }
+    this.#isAsking = false;
+    const pause = document.visibilityState === "visible" ? EVERY_MS : EVERY_HIDDEN_MS;
+    this.#timer = setTimeout(() => this.#ask(), span === this.span ? pause : 0);
+  }
+
+  #take(answer) {
+    if (answer.is_whole) this.entities.clear();
+    for (const name of answer.removed) this.entities.delete(name);
+    const { entities: columns } = answer, bytes = bytesOf(columns.cells);
+    const endCell = Math.floor(answer.end_ms / 1000 / answer.cell_seconds);
+    columns.entity.forEach((name, i) => {
+      this.entities.set(name, {
+        name,
+        model: columns.model[i],
+        status: columns.status[i],
+        timestampMs: columns.timestamp_ms[i],
+        seenMs: columns.seen_ms[i],
+        score: columns.score[i],
+        severity: columns.severity[i],
+        isAnomaly: columns.is_anomaly[i],
+        have: columns.have[i],
+        need: columns.need[i],
+        incident: columns.incident[i],
+        causes: columns.causes[i],
+        cells: bytes.subarray(i * CELLS, (i + 1) * CELLS),
+        endCell,
+      });
+    });
+    this.#next = answer.next;
+    this.clockOffsetMs = answer.now_ms - Date.now();
+    this.#tell({
+      models: answer.models, leftOff: answer.left_off, endMs: answer.end_ms,
+      cellSeconds: answer.cell_seconds, isKnown: true, problem: null,
+    });
+  }
+
+  async #recall() {
+    try {
+      const page = await ask(path("/v1/incidents", { limit: 50 }));
+      for (const incident of page.incidents.reverse()) this.#keep(incident);
+      this.#tell({});
+    } catch (problem) {
+      this.#tell({ problem });
+    }
+  }
+
+  #keep({ incident, entity, is_open, opened_ms, alert, note }) {
+    const known = this.incidents.get(incident);
+    const newest = known && known.alert.timestamp_ms > alert.timestamp_ms ? known.alert : alert;
+    const isOpen = newest === alert ? is_open : known.isOpen;
+    this.#put({ incident, entity, isOpen, openedMs: opened_ms, alert: newest, note });
+  }
+
+  #hear(alert) {
+    const known = this.incidents.get(alert.incident);
+    this.#put({
+      incident: alert.incident, entity: alert.entity, isOpen: alert.kind !== "resolved",
+      openedMs: alert.opened_ms, alert, note: known?.note || {},
+    });
+    this.#tell({});
+  }
+
+  #put(one) {
+    this.incidents.delete(one.incident); // the newest told comes last
+    this.incidents.set(one.incident, one);
+    if (one.isOpen) this.open.add(one.incident);
+    else this.open.delete(one.incident);
+    for (const [id, old] of this.incidents) {
+      if (this.incidents.size <= MOST_INCIDENTS) break;
+      if (!old.isOpen) this.incidents.delete(id);
+    }
+  }
+
+  #miss(missed) {
+    this.#recall(); // what is still kept of it
+    this.#tell({ gap: missed });
+  }
+
+  #tell(change) {
+    Object.assign(this, change);
+    this.version += 1;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The one fleet of this page. */
+export const fleet = new FleetState();
+
+/** Follow what `choose(fleet)` gives; drawn again at most once a frame, and only if it changed. */
+export function useFleet(choose) {
+  const chosen = useRef(choose);
+  chosen.current = choose;
+  const [seen, setSeen] = useState(() => choose(fleet));
+  useEffect(() => {
+    let frame = 0;
+    const look = () => {
+      frame = 0;
+      const now = chosen.current(fleet);
+      setSeen((before) => (isSame(before, now) ? before : now));
+    };
+    const stop = fleet.subscribe(() => (frame ||= requestAnimationFrame(look)));
+    look();
+    return () => {
+      stop();
+      cancelAnimationFrame(frame);
+    };
+  }, []);
+  return seen;
+}
+
+function isSame(one, other) {
+  if (Object.is(one, other)) return true;
+  if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => Object.is(one[name], other[name]));
+}
+
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}

@@ -1,0 +1,52 @@
+"""Simulated fleets with faults, as they are posted to the service."""
+
+import time
+
+import httpx2
+
+from service.cli.demo import FIRST_SEED, FLEET_SEED
+from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
+from tests.system.processes import Service
+
+
+def fleet(*, entities: int = 8, points: int = 300, faults: int = 2) -> list[SimulatedEntity]:
+    """Machines of the fleet that `simulated-fleet` was trained on; the last point is now."""
+    minute_ms = time.time_ns() // 60_000_000_000 * 60_000
+    return simulate_fleet(
+        FleetConfig(
+            seed=FIRST_SEED,
+            fleet_seed=FLEET_SEED,
+            entities=entities,
+            train_points=points,
+            test_points=points,
+            faults_per_entity=faults,
+            start_timestamp_ms=minute_ms - 2 * points * 60_000,
+        )
+    )
+
+
+def rows(entity: SimulatedEntity, start: int, end: int) -> list[dict[str, object]]:
+    """Points of its test stretch, as JSON has them."""
+    return [
+        {
+            "entity": entity.name,
+            "timestamp_ms": int(entity.test_timestamps_ms[at]),
+            "values": [None if v != v else v for v in entity.test[at].tolist()],
+        }
+        for at in range(start, end)
+    ]
+
+
+def post(site: Service, points: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Send them; the verdicts."""
+    answer = httpx2.post(f"{site.url}/v1/points", json={"points": points}, timeout=60)
+    verdicts: list[dict[str, object]] = answer.raise_for_status().json()["verdicts"]
+    return verdicts
+
+
+def posted(site: Service, *, until: int = 300, entities: int = 8) -> list[SimulatedEntity]:
+    """A fleet of which the first `until` points of every machine are kept."""
+    machines = fleet(entities=entities)
+    for machine in machines:
+        post(site, rows(machine, 0, until))
+    return machines
