@@ -9,7 +9,7 @@ from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
 from tests.system.processes import Service
 
 
-def fleet(*, entities: int = 8, points: int = 480, faults: int = 2) -> list[SimulatedEntity]:
+def fleet(*, entities: int = 8, points: int = 600, faults: int = 2) -> list[SimulatedEntity]:
     """Machines of the fleet that `simulated-fleet` was trained on; the last point is now."""
     minute_ms = time.time_ns() // 60_000_000_000 * 60_000
     return simulate_fleet(
@@ -44,7 +44,7 @@ def post(site: Service, points: list[dict[str, object]]) -> list[dict[str, objec
     return verdicts
 
 
-def posted(site: Service, *, until: int = 480, entities: int = 8) -> list[SimulatedEntity]:
+def posted(site: Service, *, until: int = 600, entities: int = 8) -> list[SimulatedEntity]:
     """A fleet of which the first `until` points of every machine are kept."""
     machines = fleet(entities=entities)
     for machine in machines:

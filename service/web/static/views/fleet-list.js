@@ -5,7 +5,7 @@ import { CELLS, fleet } from "../lib/fleet.js";
 import { css, MOST_NATS, shareOf } from "../lib/palette.js";
 import { colour, onTheme } from "../lib/theme.js";
 import { href } from "../lib/route.js";
-import { number, span } from "../lib/format.js";
+import { number, score, span } from "../lib/format.js";
 import { plain, STATUS } from "../lib/words.js";
 
 const ROW = 46; // CSS pixels
@@ -38,7 +38,7 @@ function Row({ entity, place, version }) {
     <span role="cell" class="entity-name"><a href=${href("entity", entity.name)} title=${entity.name}>${entity.name}</a></span>
     <span role="cell" class="status"><${Status} entity=${entity} status=${status} /></span>
     <span role="cell" class="severity"><${Spark} entity=${entity} version=${version} /></span>
-    <span role="cell" class="score ${entity.score > 1 ? "strong" : ""}" title="above 1 is anomalous">${number(entity.score)}</span>
+    <span role="cell" class="score ${entity.score > 1 ? "strong" : ""}" title="above 1 is anomalous">${score(entity.score)}</span>
     <span role="cell" class="blamed-most soft small">${blamed(entity, status)}</span>
     <span role="cell" class="newest soft small" title="since its newest point came">${span(fleet.nowMs - entity.seenMs)} ago</span>
   </div>`;

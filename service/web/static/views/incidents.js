@@ -3,7 +3,7 @@
 import { html, useState } from "../lib/html.js";
 import { fleet, useFleet } from "../lib/fleet.js";
 import { href, put } from "../lib/route.js";
-import { number, span, time } from "../lib/format.js";
+import { score, span, time } from "../lib/format.js";
 import { list, plain, sentence } from "../lib/words.js";
 
 const SHOWN = 40;
@@ -52,7 +52,7 @@ export function Incident({ one }) {
       <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
     </div>
     <p>${words(alert)}</p>
-    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${alert.peak_score ? `, peak score ${number(alert.peak_score)}` : ""}</p>
+    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${alert.peak_score ? `, peak score ${score(alert.peak_score)}` : ""}</p>
     <${Say} one=${one} note=${note} />
   </li>`;
 }
