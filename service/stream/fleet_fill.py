@@ -35,6 +35,9 @@ class _Looked(NamedTuple):
     others: int = 0  # points that the board did not hear of when they were scored
 
 
+_NEVER: Final = _Looked()
+
+
 class _Found(NamedTuple):
     """One entity as it is kept: its newest rows, and what is open of it."""
 
@@ -66,6 +69,8 @@ class FleetFill:
             seqs |= self._look(names)
         unseen = sorted(self._fleet.names() - seqs.keys())
         for first in range(0, len(unseen), MAX_ENTITIES_PER_CALL):
+            if self._is_stopping:
+                return
             names = unseen[first : first + MAX_ENTITIES_PER_CALL]
             found = self._look(names)
             self._fleet.forget((name for name in names if name not in found), unless_after=version)
@@ -87,15 +92,24 @@ class FleetFill:
     def _look(self, names: Sequence[str]) -> dict[str, int]:
         """Read what the board lacks of them; how many points those had that are kept."""
         seqs = self._seqs(names)  # before the board is asked, which hears of points after Redis
-        counts = self._lacking(seqs)
+        heard = self._fleet.heard(seqs)
+        counts = self._lacking(seqs, heard)
+        for name in heard.keys() - counts.keys():
+            known_seq = self._before(name, seqs[name]).seq
+            self._looked[name] = _Looked(known_seq, seqs[name], seqs[name] - heard[name])
         waiting = sorted(counts, key=counts.__getitem__, reverse=True)
         while waiting and not self._is_stopping:
             count = counts[waiting[0]]
             size = min(ROWS_PER_CALL // count, MAX_ENTITIES_PER_CALL)
             some, waiting = waiting[:size], waiting[size:]
             self._read(some, count)
-        heard = self._fleet.heard(counts)
-        self._unreadable |= {name: seqs[name] for name in counts.keys() - heard.keys()}
+            found = self._fleet.heard(some)
+            for name in some:
+                if name in found:
+                    seq = seqs[name]
+                    self._looked[name] = _Looked(seq, seq, seq - heard.get(name, 0))
+                else:
+                    self._unreadable[name] = seqs[name]
         return seqs
 
     def _seqs(self, names: Sequence[str]) -> dict[str, int]:
@@ -110,30 +124,24 @@ class FleetFill:
         answers = zip(names, self._store.shards.ask_each(names, str, read), strict=True)
         return {name: _SEQ.unpack(seq)[0] for name, seq in answers if len(seq) == _SEQ.size}
 
-    def _lacking(self, seqs: Mapping[str, int]) -> dict[str, int]:
+    def _lacking(self, seqs: Mapping[str, int], heard: Mapping[str, int]) -> dict[str, int]:
         """How many rows are to be read of whom, at least one."""
-        heard, room = self._fleet.heard(seqs), self._fleet.room
-        counts = dict[str, int]()
+        counts, room = dict[str, int](), self._fleet.room
         for name, seq in seqs.items():
+            before = self._before(name, seq)
             if name in heard:
-                rows = self._looked_at(name, seq, others=seq - heard[name])
+                is_lacking = seq - heard[name] != before.others
             else:
-                rows = CELLS if room > 0 and self._unreadable.get(name) != seq else 0
-                self._looked[name] = _Looked(seq, seq, seq)
-                room -= rows > 0
-            if rows > 0:
-                counts[name] = min(rows, CELLS)
+                is_lacking = room > 0 and self._unreadable.get(name) != seq
+                room, before = room - is_lacking, _Looked()
+            if is_lacking and seq > before.known_seq:
+                counts[name] = min(seq - before.known_seq, CELLS)
         return counts
 
-    def _looked_at(self, name: str, seq: int, *, others: int) -> int:
-        """How many rows of an entity on the board may not be known there."""
-        before = self._looked.get(name, _Looked())
-        before = before if before.seq <= seq else _Looked()  # it began anew
-        if others == before.others:
-            self._looked[name] = _Looked(before.seq, seq, others)
-            return 0
-        self._looked[name] = _Looked(seq, seq, others)
-        return seq - before.known_seq
+    def _before(self, name: str, seq: int) -> _Looked:
+        """What was found out at the last look, unless the entity began anew since."""
+        before = self._looked.get(name, _NEVER)
+        return before if before.seq <= seq else _NEVER
 
     def _read(self, names: Sequence[str], count: int) -> None:
         by_lane: dict[Lane, list[_Found]] = {}
@@ -179,7 +187,7 @@ def _heard(lane: Lane, found: Sequence[_Found], *, now_ms: int, known: Set[str])
         source_of(lane),
         [one.entity for one in found],
         np.array([len(one.rows) for one in found], np.int64),
-        np.concatenate([one.rows for one in found]),
+        np.concatenate([one.rows for one in found], dtype=lane.row_dtype),
         seen_ms=np.array(seen_ms, np.int64),
         incident_ms=np.array([one.incident_ms for one in found], np.int64),
         is_silence=np.array([one.is_silence for one in found], bool),

@@ -8,13 +8,15 @@ import msgspec
 import pytest
 from redis import Redis
 
-from service.errors import BadCursor
+from service.errors import BadCursor, StoreUnavailable
+from service.stream.commit import Layout
 from service.stream.fleet import Fleet
 from service.stream.fleet_answer import FleetAnswer, fleet_answer
 from service.stream.fleet_fill import FleetFill
 from service.stream.fleet_viewer import FleetViewer
 from service.stream.ingest import Ingest, Limits, Listeners
 from service.stream.keys import deadline_key, entity_keys, shard_of
+from service.stream.lane import Lane
 from service.stream.messages import Point
 from service.stream.models import Models
 from service.stream.store import Store, StoreOptions
@@ -281,6 +283,30 @@ async def test_entities_of_a_bundle_that_is_gone_and_damaged_ones_are_left_out(
     empty = Fleet(9)
     FleetFill(empty, store, lambda _layout: None).round()
     assert empty.names() == set()
+
+
+async def test_what_could_not_be_read_is_read_in_the_next_round(
+    store: Store, replicas: list[Replica]
+) -> None:
+    one, later = replicas[0], replicas[2]
+    points, is_away = points_of(series_like("alpha", 40)), [True]
+
+    def lane_of(layout: Layout) -> Lane | None:
+        if is_away[0]:
+            raise StoreUnavailable("gone just now")
+        return later.ingest.wrote(layout)
+
+    fleet = Fleet(9)
+    fill = FleetFill(fleet, store, lane_of)
+    async with one.ingest as ingest:
+        for end in (20, 40):
+            await ingest.submit(points[end - 20 : end])
+            is_away[0] = True
+            with pytest.raises(StoreUnavailable):
+                fill.round()
+            is_away[0] = False
+            fill.round()
+            assert sum(cell > 0 for cell in cells_of(fleet)["alpha"]) == end
 
 
 async def test_a_redis_that_is_away_leaves_the_board_as_it_is(replicas: list[Replica]) -> None:
