@@ -27,13 +27,6 @@ AHEAD_MS: Final = 300_000  # of our clock; a later point does not say what the n
 ENDED_KEPT: Final = 1_024  # incidents that ended lately
 
 
-class Lacking(NamedTuple):
-    """Of whom the board knows less than is kept."""
-
-    known: list[str]
-    new: list[str]  # as many as there is room for
-
-
 class Taken(NamedTuple):
     """Entities of the board as they were at one moment."""
 
@@ -76,17 +69,20 @@ class Fleet:
         """Take the points of a batch into account, those that were kept."""
         heard = heard_of(done, self.clock_ms())
         if heard.entities:
-            self.note(heard)
+            self.note(heard, is_first=True)
 
-    def note(self, heard: Heard) -> None:
-        """Take points into account; those that were taken before change nothing."""
+    def note(self, heard: Heard, *, is_first: bool = False) -> None:
+        """Take points into account; those that were taken before change nothing.
+
+        `is_first` says that they never were.
+        """
         with self._lock:
             self._version += 1
             places = self._places_of(heard.entities)
             if (is_in := places != NO_PLACE).all():
-                self._put(heard, places)
+                self._put(heard, places, is_first=is_first)
             elif is_in.any():
-                self._put(heard.only(is_in), places[is_in])
+                self._put(heard.only(is_in), places[is_in], is_first=is_first)
 
     def tell(self, content: bytes) -> None:
         """Take an alert of the log into account, whoever wrote it."""
@@ -116,14 +112,18 @@ class Fleet:
         with self._lock:
             return set(self._places.all()[0])
 
-    def lacking(self, newest_ms: Mapping[str, int]) -> Lacking:
-        """Of entities and the times of their newest points: those of whom the board knows less."""
+    @property
+    def room(self) -> int:
+        """Places that are free."""
         with self._lock:
-            known = self._places.of_all(newest_ms)
-            times = self._newest.times(np.array(list(known.values()), np.int64)).tolist()
-            pairs = zip(known, times, strict=True)
-            older = [name for name, time_ms in pairs if time_ms < newest_ms[name]]
-            return Lacking(older, self._places.lacking(newest_ms))
+            return self.max_entities - len(self._places)
+
+    def heard(self, entities: Iterable[str]) -> dict[str, int]:
+        """How many of their points came by `hear`; of those on the board."""
+        with self._lock:
+            known = self._places.of_all(entities)
+            points = self._newest.heard(np.array(list(known.values()), np.int64))
+            return dict(zip(known, points.tolist(), strict=True))
 
     def count(self, kept: int) -> None:
         """So many entities are kept in Redis."""
@@ -168,7 +168,7 @@ class Fleet:
                 cells.clear(place)
         return place
 
-    def _put(self, heard: Heard, places: IntArray) -> None:
+    def _put(self, heard: Heard, places: IntArray, *, is_first: bool) -> None:
         source = self._sources.setdefault(heard.source, len(self._sources))
         owners, rows = np.repeat(places, heard.counts), heard.rows
         levels, anomalies = levels_of(rows["severity"]), rows["is_anomaly"]
@@ -178,6 +178,8 @@ class Fleet:
             self._newest.blame(owners[anomalies], rows[anomalies], source=source)
         self._newest.put(places, heard, source=source)
         self._newest.mark(places, self._version)
+        if is_first:
+            self._newest.add(places, heard.counts)
 
     def _tell(self, told: Told) -> None:
         if told.is_over:

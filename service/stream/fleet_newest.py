@@ -14,6 +14,7 @@ NEWEST: Final = np.dtype(
         ("timestamp_ms", "<i8"),  # of the newest point
         ("seen_ms", "<i8"),  # when it came, by our clock
         ("changed", "<i8"),  # number of the last change
+        ("heard", "<i8"),  # points that came here first
         ("source", "<i8"),
         ("score", "<f8"),
         ("severity", "<f8"),
@@ -56,6 +57,15 @@ class Newest:
         """Numbers of the last changes."""
         found: IntArray = self._table["changed"][places]
         return found
+
+    def heard(self, places: IntArray) -> IntArray:
+        """How many points came here first."""
+        found: IntArray = self._table["heard"][places]
+        return found
+
+    def add(self, places: IntArray, points: IntArray) -> None:
+        """So many more came here first."""
+        self._table["heard"][places] += points
 
     def mark(self, places: IntArray, version: int) -> None:
         """They change now."""

@@ -65,11 +65,6 @@ class Places:
         """Names, and the place of each."""
         return list(self._places), list(self._places.values())
 
-    def lacking(self, entities: Iterable[str]) -> list[str]:
-        """Those without a place for whom there is room."""
-        room = self._room - len(self._places)
-        return [entity for entity in entities if entity not in self._places][:room]
-
     def count(self, kept: int) -> None:
         """So many entities are kept in all."""
         self._kept = kept

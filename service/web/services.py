@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
+from service.stream.fleet_viewer import FleetViewer
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models
@@ -37,6 +38,7 @@ class Services:
     incidents: Incidents
     kept: Store  # what the desk reads
     promise: Promise
+    fleet: FleetViewer
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)

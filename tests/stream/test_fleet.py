@@ -253,10 +253,11 @@ def test_the_first_millisecond_of_1970_is_a_time(dtype: np.dtype[np.void]) -> No
     assert taken.cells[0].tolist() == [0] * (CELLS - 1) + [5]
 
 
-def test_who_is_lacking(dtype: np.dtype[np.void]) -> None:
+def test_points_that_came_here_first_are_counted(dtype: np.dtype[np.void]) -> None:
     fleet = board(3)
-    for entity in ("a", "b"):
-        fleet.note(heard(entity, rows_of(dtype, [5])))
-    time_ms = START_MS + 5 * PERIOD_MS
-    lacking = fleet.lacking({"a": time_ms, "b": time_ms + 1, "c": 0, "d": 0})
-    assert (lacking.known, lacking.new) == (["b"], ["c"])
+    fleet.note(heard("a", rows_of(dtype, [5, 6])), is_first=True)
+    fleet.note(heard("a", rows_of(dtype, [4, 6])))
+    fleet.note(heard("a", rows_of(dtype, [7])), is_first=True)
+    fleet.note(heard("b", rows_of(dtype, [7])))
+    assert fleet.heard(["a", "b", "c"]) == {"a": 3, "b": 0}
+    assert fleet.room == 1
