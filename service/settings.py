@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         None,
         description="bundle of entities no bundle was trained on; empty: the only one there is",
     )
+    examples_folder: Path | None = Field(
+        None, description="folder of sample series, <bundle>/<entity>.npz or .csv; empty: none"
+    )
     recording_directory: Path | None = Field(
         None, description="folder that posted points are recorded into; empty: they are not"
     )
@@ -153,7 +156,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("redis_url", "default_bundle", "false_alarm_budget", "recording_directory"),
-        "detect_uploads",
+        *("detect_uploads", "examples_folder"),
         mode="before",
     )
     @classmethod
