@@ -15,16 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
 from service.stream.desk import Desk
+from service.stream.examples import Examples
 from service.stream.fleet import Fleet
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models
 from service.stream.promise import Promise
 from service.stream.rollout import Rollout
+from service.stream.secret import shared_secret
 from service.stream.store import Store
 from service.web.auth import Gate
 from service.web.body import Bodies
 from service.web.cutoff import CutOff
+from service.web.detect_state import Seals
 from service.web.openapi import describe
 from service.web.parts import (
     embedded_url,
@@ -104,7 +107,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     url = settings.redis_url or await embedded_url(settings, stack)
     store, probe = store_of(url, settings, stack), store_of(url, settings, stack)
     rollout = Rollout(store_of(url, settings, stack), models)
-    await _agreed(store, rollout)
+    secret = await _agreed(store, rollout)
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = metrics_of(settings, models)
     recorder = await recorder_of(settings, stack, metrics)
@@ -132,6 +135,8 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         promise=Promise(kept),
         fleet=fleet_viewer_of(url, settings, stack, fleet=fleet, ingest=ingest),
         desk=desk,
+        seals=Seals(secret),
+        examples=Examples(models, settings.examples_folder, max_points=settings.max_detect_points),
     )
     await _shown(services, stack)
     return services
@@ -153,19 +158,18 @@ async def _shown(services: Services, stack: AsyncExitStack) -> None:
     stack.push_async_callback(_stopped, asyncio.create_task(observed.follow()))
 
 
-async def _agreed(store: Store, rollout: Rollout) -> None:
-    """Check Redis and agree on the configuration; a disk that is busy just now is waited for."""
+async def _agreed(store: Store, rollout: Rollout) -> bytes:
+    """Check Redis and agree on configuration and secret; a disk that is busy is waited for."""
     deadline_seconds = time.monotonic() + START_SECONDS
     while True:
         try:
             await asyncio.to_thread(store.check)
             await rollout.start()
+            return await asyncio.to_thread(shared_secret, store)
         except StoreUnavailable:
             if time.monotonic() > deadline_seconds:
                 raise
             await asyncio.sleep(0.2)
-        else:
-            return
 
 
 def _titles(models: Models) -> list[str]:

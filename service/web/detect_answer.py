@@ -1,11 +1,9 @@
-"""The answer of a batch: what was found in a series, as JSON or CSV, made piece by piece.
+"""The answer of a batch: what was found in a series, as JSON, made piece by piece.
 
-The numbers are those of `gaugewatch score`, null or empty where a point was not scored.
+The numbers are those of `gaugewatch score`, null where a point was not scored.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +15,7 @@ from service.scoring.bundle import Bundle
 from service.scoring.fold import TOP_CAUSES, shares_of, top_causes
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored, Told
+from service.scoring.pieces import Past, told_before
 from service.scoring.series import Series
 from service.stream.messages import Cause
 from service.web.detect_messages import (
@@ -30,8 +29,6 @@ from service.web.detect_messages import (
 )
 
 ROWS_AT_ONCE: Final = 200  # so that no piece takes long to make
-FIELDS: Final = ("timestamp_ms", "status", "score", "severity", "p_value", "is_anomaly")
-CAUSE_FIELDS: Final = ("cause", "share", "value", "expected", "band")
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Detected:
     series: Series
     scored: Scored
     threshold_p: float
+    past: Past
 
     @property
     def entity_index(self) -> int:
@@ -56,12 +54,13 @@ def as_json(
     percentile: float | None,
     contributions: Contributions,
 ) -> Iterator[bytes]:
-    """The document, in pieces."""
+    """The document but its end, in pieces."""
     series, scored = detected.series, detected.scored
     summary = Summary(
         entity=series.entity or None,
         model=detected.bundle.title,
         dimensions=series.dimensions,
+        offset=detected.past.points,
         points=len(scored.score),
         scored=int(np.isfinite(scored.score).sum()),
         anomalies=int(scored.is_anomaly.sum()),
@@ -77,19 +76,11 @@ def as_json(
         rows = rows_of(detected, start=start, contributions=contributions)
         yield before + msgspec.json.encode(rows)[1:-1]
         before = b","
-    yield b"]}"
 
 
-def as_csv(detected: Detected, *, contributions: Contributions) -> Iterator[bytes]:
-    """The rows alone, in pieces: one line a point, five cells for each of its causes."""
-    width = len(detected.series.dimensions)
-    count = width if contributions == "all" else min(width, TOP_CAUSES)
-    causes = [f"{field}_{rank}" for rank in range(1, count + 1) for field in CAUSE_FIELDS]
-    columns = [*FIELDS, *causes]
-    yield _lines([list(columns)], width=len(columns))
-    for start in range(0, len(detected.scored.score), ROWS_AT_ONCE):
-        rows = rows_of(detected, start=start, contributions=contributions)
-        yield _lines([_cells(row) for row in rows], width=len(columns))
+def end_of_json(state: str | None) -> bytes:
+    """The rest of the document: the state for the next piece, if there is one."""
+    return b"]}" if state is None else b'],"state":' + msgspec.json.encode(state) + b"}"
 
 
 def rows_of(detected: Detected, *, start: int, contributions: Contributions) -> list[DetectedRow]:
@@ -135,11 +126,13 @@ def _causes(detected: Detected, at: slice, contributions: Contributions) -> list
 
 
 def incidents_of(detected: Detected) -> list[DetectedIncident]:
-    """Every incident as it was last told."""
-    last = {int(told.incident["opened_ms"]): told for told in detected.scored.told}
+    """Every incident as it was last told; one that was open before is the first."""
+    before = told_before(detected.past)
+    every = [*([] if before is None else [before]), *detected.scored.told]
+    last = {int(told.incident["opened_ms"]): told for told in every}
     opened = {
-        int(told.incident["opened_ms"]): told.row
-        for told in detected.scored.told
+        int(told.incident["opened_ms"]): detected.past.points + told.row
+        for told in every
         if told.transition == Transition.OPENED
     }
     return [_incident(detected, told, row=opened[at]) for at, told in last.items()]
@@ -180,21 +173,3 @@ def measures_of(detected: Detected) -> Measures | None:
         false_incidents=decisions.false_episodes(label, flags),
         median_delay_points=decisions.median_delay(label, flags),
     )
-
-
-def _cells(row: DetectedRow) -> list[object]:
-    own = (row.timestamp_ms, row.status, row.score, row.severity, row.p_value, int(row.is_anomaly))
-    causes = ((one.dimension, one.share, one.value, one.expected, one.band) for one in row.causes)
-    return [_cell(cell) for cell in (*own, *(cell for cause in causes for cell in cause))]
-
-
-def _cell(cell: object) -> object:
-    return "" if cell != cell else cell
-
-
-def _lines(rows: Iterable[list[object]], *, width: int) -> bytes:
-    """Lines of `width` cells; a point with fewer causes ends with empty ones."""
-    text = io.StringIO()
-    full = ([*row, *[""] * (width - len(row))] for row in rows)
-    csv.writer(text, lineterminator="\n").writerows(full)
-    return text.getvalue().encode()

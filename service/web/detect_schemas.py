@@ -12,6 +12,7 @@ from service.errors import (
     BadInput,
     BadSeries,
     BodyTooLarge,
+    BundleRefused,
     GaugewatchError,
     NotAuthorised,
     Overloaded,
@@ -24,7 +25,7 @@ from service.web.schemas import Cause, Documented, Milliseconds, Model, Name, Sc
 
 ERRORS: Final[tuple[type[GaugewatchError], ...]] = (
     *(BadBody, NotAuthorised, UnknownBundle, BodyTooLarge, UnsupportedEncoding, BadInput),
-    *(BadSeries, Overloaded),
+    *(BadSeries, BundleRefused, Overloaded),
 )
 CSV_BODY: Final = "timestamp,cpu,memory,label\n1750000000000,0.31,12.5,0\n1750000060000,0.29,,0\n"
 
@@ -44,6 +45,24 @@ class SeriesColumns(Documented):
         "left out: the bundle's order",
     )
     label: list[bool | int] | None = Field(None, description="1: known to be anomalous; else 0")
+    state: str | None = Field(None, description="that of the answer to the piece before")
+    entity: Name | None = Field(None, description="the same as in the query, if at all")
+    faults: Any = Field(None, description="as an example has them; not read")
+
+
+class PackedSeries(Documented):
+    """The same in MessagePack, where blocks are bytes, little end; it may bring its bundle."""
+
+    values: bytes | None = Field(None, description="float32 or float64 by point; NaN: missing")
+    timestamp_ms: bytes | list[Milliseconds] | None = Field(None, description="int64, or a list")
+    dimensions: list[str] | None = None
+    label: bytes | list[bool | int] | None = Field(None, description="a byte a point, or a list")
+    state: str | None = None
+    entity: Name | None = None
+    faults: Any = None
+    csv: bytes | None = Field(None, description="in place of the columns")
+    bundle: dict[str, bytes] | None = Field(None, description="files of a version to score with")
+    bundle_zip: bytes | None = Field(None, description="the same as a zip of their folder")
 
 
 class DetectedRow(Documented):
@@ -68,7 +87,7 @@ class Blame(Documented):
 class DetectedIncident(Documented):
     """A run of anomalies; of an open one the numbers are those when it was last told."""
 
-    row: int = Field(description="that opened it, from 0")
+    row: int = Field(description="that opened it, from 0 at the first point of all pieces")
     opened_ms: Milliseconds
     ended_ms: Milliseconds | None = Field(description="null: open at the end of the series")
     ending: Ending | None
@@ -104,6 +123,7 @@ class Summary(Documented):
     entity: Name | None
     model: Model
     dimensions: tuple[str, ...]
+    offset: int = Field(description="points of the pieces before")
     points: int
     scored: int
     anomalies: int
@@ -118,9 +138,10 @@ class Detected(Summary):
     """All that was found, and every point."""
 
     rows: list[DetectedRow] = Field(description="oldest first")
+    state: str | None = Field(None, description="for the next piece; only if it was asked for")
 
 
-DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (SeriesColumns, Detected)
+DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (SeriesColumns, PackedSeries, Detected)
 _EXAMPLE: Final = {
     "timestamp_ms": [1750000000000, 1750000060000],
     "dimensions": ["cpu", "memory"],
@@ -142,6 +163,7 @@ _PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"enum": ["top", "anomalies", "all"], "default": "top"},
         "causes of a point: the top 5; these of anomalies alone; every dimension",
     ),
+    "state": ({"enum": ["return"]}, "the answer ends with a `state` for the next piece"),
 }
 
 
@@ -160,7 +182,11 @@ def operation(problems: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {**body, "text/csv": rows | {"example": CSV_BODY}},
+            "content": {
+                **body,
+                "text/csv": rows | {"example": CSV_BODY},
+                "application/msgpack": _of("PackedSeries"),
+            },
         },
         "responses": {
             "200": {"description": "What was found; nothing is kept.", "content": answer},

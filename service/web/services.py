@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
+from service.stream.examples import Examples
 from service.stream.fleet_viewer import FleetViewer
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
@@ -19,6 +20,7 @@ from service.stream.promise import Promise
 from service.stream.rollout import Rollout
 from service.stream.store import Store
 from service.web.body import Bodies
+from service.web.detect_state import Seals
 from service.web.metrics import Metrics
 from service.web.readiness import Readiness
 
@@ -39,6 +41,8 @@ class Services:
     kept: Store  # what the desk reads
     promise: Promise
     fleet: FleetViewer
+    examples: Examples
+    seals: Seals  # of series that come in pieces
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)
