@@ -15,7 +15,8 @@ INLINE: Final = ((re.compile(r"`([^`]+)`"), "code"), (re.compile(r"\*([^*]+)\*")
 STYLE: Final = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 0 auto;
-  padding: 1rem 1rem 3rem; color: light-dark(#14213d, #e7ebf3); background: light-dark(#ffffff, #151c2a); }
+  padding: 1rem 1rem 3rem; color: light-dark(#14213d, #e7ebf3);
+  background: light-dark(#ffffff, #151c2a); }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
 h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
 p, li { max-width: 48rem; }
