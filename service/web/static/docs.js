@@ -14,7 +14,8 @@ function dress() {
 
 async function show() {
   const answer = await fetch("/openapi.json", { headers: withKey({}) });
-  if (answer.status === 401) return say("This service wants a key. ", "Enter it on the page", ", in this tab, and come back.");
+  if (answer.status === 401) return say("This service wants a key. ", "Enter it on the page",
+    ", in this tab, and come back.");
   if (!answer.ok) return say(`The service answered ${answer.status}. `, "Back to the page", "");
   place.replaceChildren();
   window.SwaggerUIBundle({

@@ -45,7 +45,8 @@ export function Trouble({ problem, title = "" }) {
   return html`<div class="note bad" role="alert">
     <p>${title && html`<b>${title} </b>`}${problem.message}</p>
     ${problem.faults?.length > 0 && html`<ul class="faults">
-      ${problem.faults.map((fault) => html`<li>${place(fault) && html`<code>${place(fault)}</code> `}${fault.detail}</li>`)}
+      ${problem.faults.map((fault) => html`<li>${place(fault) &&
+        html`<code>${place(fault)}</code> `}${fault.detail}</li>`)}
     </ul>`}
   </div>`;
 }

@@ -37,7 +37,8 @@ export function Confirm({ title, action, isGrave = false, act, onEnd, children }
     <${Trouble} problem=${problem} title="Refused." />
     <p class="row end">
       <button autofocus onClick=${leave} disabled=${isBusy}>Cancel</button>
-      <button class=${isGrave ? "danger" : "first"} onClick=${confirm} disabled=${isBusy}>${isBusy ? "Working …" : action}</button>
+      <button class=${isGrave ? "danger" : "first"} onClick=${confirm} disabled=${isBusy}>${isBusy ? "Working …" :
+        action}</button>
     </p>
   </dialog>`;
 }

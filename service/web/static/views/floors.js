@@ -26,7 +26,8 @@ export function compared(metrics) {
   const own = metrics.bundle || {};
   return MEASURES.filter(([name]) => own[name] !== undefined).map(([name, title, meaning]) => {
     const floors = FLOORS.map(([row, floor]) => ({ row, floor, value: metrics[row]?.[name] }));
-    return { name, title, meaning, value: own[name], ...ranked(own[name], floors.filter((one) => one.value !== undefined)) };
+    return { name, title, meaning, value: own[name], ...ranked(own[name], floors.filter((one) => one.value !==
+      undefined)) };
   });
 }
 
@@ -51,11 +52,13 @@ export function summary(lines) {
 /** The picture, with a legend; `most` measures at most. */
 export function Floors({ metrics, most = MEASURES.length }) {
   const lines = compared(metrics).slice(0, most);
-  if (!lines.length) return html`<p class="soft">This version was measured on no labelled points; its report says what else is known.</p>`;
+  if (!lines.length) return html`<p class="soft">This version was measured on no labelled points; its report says what
+    else is known.</p>`;
   return html`<div class="floors">
     <div class="legend">
       <span class="item"><${Mark} kind="bundle" /> this bundle</span>
-      ${FLOORS.map(([row, floor, meaning]) => html`<span class="item" title=${meaning}><${Mark} kind=${row} /> ${floor}</span>`)}
+      ${FLOORS.map(([row, floor, meaning]) => html`<span class="item" title=${meaning}><${Mark} kind=${row}
+        /> ${floor}</span>`)}
     </div>
     <ul>${lines.map((line) => html`<${Line} line=${line} />`)}</ul>
   </div>`;
@@ -85,7 +88,8 @@ const SHAPES = {
 
 function Mark({ kind, at }) {
   const place = at === undefined ? null : { left: `${100 * Math.max(0, Math.min(1, at))}%` };
-  return html`<svg class=${`mark ${kind}`} style=${place} viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">${SHAPES[kind]}</svg>`;
+  return html`<svg class=${`mark ${kind}`} style=${place} viewBox="0 0 12 12" width="12" height="12"
+    aria-hidden="true">${SHAPES[kind]}</svg>`;
 }
 
 /** Two digits; a dash where it was not measured. */
@@ -99,7 +103,8 @@ export function Numbers({ metrics }) {
   if (!rows.length) return null;
   return html`<details><summary>All measures as numbers</summary><div class="scroll"><table>
     <caption class="unseen">Measures of the evaluation, by row</caption>
-    <thead><tr><th scope="col">measure</th>${rows.map((row) => html`<th scope="col" class="number">${titles[row]}</th>`)}</tr></thead>
+    <thead><tr><th scope="col">measure</th>${rows.map((row) => html`<th scope="col"
+      class="number">${titles[row]}</th>`)}</tr></thead>
     <tbody>${names.map((name) => html`<tr><th scope="row">${name.replaceAll("_", " ")}</th>
       ${rows.map((row) => html`<td class="number">${cell(metrics[row][name])}</td>`)}</tr>`)}</tbody>
   </table></div></details>`;

@@ -37,10 +37,13 @@ function Card({ model }) {
   return html`<article class="card stack" aria-labelledby=${`bundle-${model.name}`}>
     <div class="row apart">
       <h2 id=${`bundle-${model.name}`}><a href=${href("models", model.name)}>${model.name}</a></h2>
-      <span class="row">${model.is_default && html`<span class="tag" title="scores entities that no bundle was trained on">default</span>`}
-        ${state?.shadow && html`<span class="tag" title=${`${state.shadow} scores silently`}>has a shadow</span>`}</span>
+      <span class="row">${model.is_default && html`<span class="tag"
+        title="scores entities that no bundle was trained on">default</span>`}
+        ${state?.shadow && html`<span class="tag" title=${`${state.shadow} scores silently`}>has a
+          shadow</span>`}</span>
     </div>
-    <p><b>${model.model}</b> <code>${model.version}</code>${others > 0 && html`<span class="soft"> · ${count(others)} other ${others > 1 ? "versions" : "version"} in the folder</span>`}</p>
+    <p><b>${model.model}</b> <code>${model.version}</code>${others > 0 && html`<span
+      class="soft"> · ${count(others)} other ${others > 1 ? "versions" : "version"} in the folder</span>`}</p>
     <${Facts} model=${model} />
     <${Floors} metrics=${model.metrics} most=${IN_LIST} />
     <p class="row"><a class="button" href=${href("models", model.name)}>Versions and shadow</a>
@@ -54,8 +57,10 @@ function Facts({ model }) {
     <div><dt>trained on</dt><dd>${count(model.entities)} ${model.entities === 1 ? "entity" : "entities"}</dd></div>
     <div><dt>one point every</dt><dd>${lasting(period)}</dd></div>
     <div><dt>window</dt><dd>${points(model.window_length, period)}</dd></div>
-    <div><dt title="points an entity needs before it is judged">warm-up</dt><dd>${points(model.memory_horizon, period)}</dd></div>
-    <div><dt title="false incidents per entity and day">budget</dt><dd>${number(model.false_alarm_budget)} false a day</dd></div>
+    <div><dt title="points an entity needs before it is judged">warm-up</dt>
+      <dd>${points(model.memory_horizon, period)}</dd></div>
+    <div><dt title="false incidents per entity and day">budget</dt>
+      <dd>${number(model.false_alarm_budget)} false a day</dd></div>
     <div><dt>made</dt><dd>${model.created_at ? day(model.created_at) : "unknown"}</dd></div>
     <div class="whole"><dt class="unseen">dimensions</dt><dd><${Dimensions} names=${model.dimensions} /></dd></div>
   </dl>`;
@@ -63,7 +68,8 @@ function Facts({ model }) {
 
 function Dimensions({ names }) {
   return html`<details><summary>${count(names.length)} dimensions</summary>
-    <p class="small">${names.map((dimension, at) => html`${at > 0 && ", "}<span title=${dimension}>${plain(dimension)}</span>`)}</p></details>`;
+    <p class="small">${names.map((dimension, at) => html`${at > 0 && ", "}<span
+      title=${dimension}>${plain(dimension)}</span>`)}</p></details>`;
 }
 
 const lasting = (seconds) => (seconds < 1.5 && seconds !== 1 ? `${number(seconds)} s` : span(1000 * seconds));
@@ -86,13 +92,15 @@ function One({ name, query }) {
   return html`<div class="stack">
     <${Back} />
     <div class="row apart"><h1>${name}</h1>
-      <button disabled=${!state.before.length} title=${state.before.length ? "" : "no version was in force before this one"}
+      <button disabled=${!state.before.length}
+        title=${state.before.length ? "" : "no version was in force before this one"}
         onClick=${() => setQuestion({ kind: "rollback", version: state.before.at(-1) })}>Roll back …</button></div>
     ${done && html`<p class="note good" role="status">${done}</p>`}
     ${active?.model && html`<section class="card stack" aria-labelledby="active-title">
       <h2 id="active-title">In force: ${active.model} <code>${state.active}</code></h2>
       <${Facts} model=${active} />
-      ${compared(active.metrics).length > 0 && html`<h3>On labelled points it is ${summary(compared(active.metrics))}</h3>`}
+      ${compared(active.metrics).length > 0 && html`<h3>On labelled points it
+        is ${summary(compared(active.metrics))}</h3>`}
       <${Floors} metrics=${active.metrics} />
       <${Served} model=${active} />
       <${Numbers} metrics=${active.metrics} />
@@ -104,7 +112,8 @@ function One({ name, query }) {
         <button onClick=${() => put({ report: null })}>Close the report</button></div>
       <${Report} name=${name} version=${query.report} key=${query.report} />
     </section>`}
-    ${question && html`<${Question} name=${name} state=${state} versions=${versions} question=${question} onEnd=${ended} />`}
+    ${question && html`<${Question} name=${name} state=${state} versions=${versions} question=${question}
+      onEnd=${ended} />`}
   </div>`;
 }
 
@@ -124,7 +133,9 @@ function useVersions(name, state) {
     let isOver = false;
     const one = (version) => ask(`/v1/models/${segment(name)}/${segment(version)}`).catch((problem) => ({ problem }));
     const all = wanted.split(" ").filter(Boolean);
-    Promise.all(all.map(one)).then((found) => !isOver && setKnown(new Map(found.map((details, at) => [all[at], details]))));
+    Promise.all(all.map(one)).then((found) => {
+      if (!isOver) setKnown(new Map(found.map((details, at) => [all[at], details])));
+    });
     return () => (isOver = true);
   }, [name, wanted]);
   return known;
@@ -135,26 +146,29 @@ function Served({ model }) {
   const own = model.metrics.bundle || {};
   if (own.false_episodes_per_day === undefined) return null;
   const delay = own.median_delay_points;
-  return html`<p>At the threshold that serves it raised ${number(own.false_episodes_per_day)} false alarms per entity and day
-    (${number(model.false_alarm_budget)} are promised)${delay !== undefined && html`, and found an event after
+  return html`<p>At the threshold that serves it raised ${number(own.false_episodes_per_day)} false alarms per entity
+    and day (${number(model.false_alarm_budget)} are promised)${delay !== undefined && html`, and found an event after
     ${" "}${number(delay)} points, ${lasting(delay * model.period_seconds)}, at the median`}.</p>`;
 }
 
 function Versions({ state, versions, shown, ask: question }) {
   const made = (version) => versions.get(version)?.created_at || "";
-  const order = [...state.versions].sort((one, other) => made(other).localeCompare(made(one)) || one.localeCompare(other));
+  const newest = (one, other) => made(other).localeCompare(made(one)) || one.localeCompare(other);
+  const order = [...state.versions].sort(newest);
   return html`<section class="card" aria-labelledby="versions-title">
     <h2 id="versions-title">Versions in the folder</h2>
-    <div class="scroll"><table>
+    <div class="scroll"><table class="versions">
       <thead><tr><th scope="col">version</th><th scope="col">model</th><th scope="col">made</th>
-        <th scope="col" class="number" title="average precision on labelled points; more is better">ranks odd points first</th>
-        <th scope="col" class="number" title="share of labelled events">events found</th><th scope="col">beside its floors</th>
+        <th scope="col" class="number" title="average precision on labelled points; more is better">ranks odd points
+          first</th>
+        <th scope="col" class="number" title="share of labelled events">events found</th><th scope="col">beside its
+          floors</th>
         <th scope="col">actions</th></tr></thead>
       <tbody>${order.map((version) => html`<${Version} key=${version} version=${version} state=${state}
         details=${versions.get(version)} isShown=${shown === version} ask=${question} />`)}</tbody>
     </table></div>
-    ${order.length === 1 && html`<p class="small soft">Another version appears here when its folder lies beside this one:
-      ${" "}<code>gaugewatch-trainer fit --output … --name ${state.name}</code></p>`}
+    ${order.length === 1 && html`<p class="small soft">Another version appears here when its folder lies beside this
+      one: ${" "}<code>gaugewatch-trainer fit --output … --name ${state.name}</code></p>`}
   </section>`;
 }
 
@@ -163,16 +177,21 @@ function Version({ version, state, details, isShown, ask: question }) {
   const isActive = version === state.active, isShadow = version === state.shadow;
   return html`<tr>
     <th scope="row"><code>${version}</code> ${isActive && html`<span class="tag good">in force</span>`}
-      ${isShadow && html`<span class="tag">shadow</span>`}${version === state.before.at(-1) && html` <span class="tag" title="a rollback goes to it">before</span>`}</th>
-    <td>${details?.problem ? html`<span class="bad-text">${details.problem.message}</span>` : details?.model || "…"}</td>
+      ${isShadow && html`<span class="tag">shadow</span>`}${version === state.before.at(-1) && html` <span class="tag"
+        title="a rollback goes to it">before</span>`}</th>
+    <td>${details?.problem ? html`<span class="bad-text">${details.problem.message}</span>` : details?.model ||
+      "…"}</td>
     <td class="nowrap">${details?.created_at ? day(details.created_at) : "–"}</td>
     <td class="number">${short(own.average_precision)}</td>
     <td class="number">${short(own.event_recall)}</td>
     <td>${lines.length ? tones(lines) : "–"}</td>
     <td><span class="row">
-      <button onClick=${() => put({ report: isShown ? null : version })} aria-pressed=${isShown ? "true" : "false"} aria-label=${`Report of ${version}`}>Report</button>
-      ${!isActive && html`<button onClick=${() => question({ kind: "activate", version })} aria-label=${`Activate ${version}`}>Activate …</button>
-        ${!isShadow && html`<button onClick=${() => question({ kind: "shadow", version })} aria-label=${`Shadow ${version}`}>Shadow …</button>`}`}
+      <button onClick=${() => put({ report: isShown ? null : version })} aria-pressed=${isShown ? "true" : "false"}
+        aria-label=${`Report of ${version}`}>Report</button>
+      ${!isActive && html`<button onClick=${() => question({ kind: "activate", version })}
+        aria-label=${`Activate ${version}`}>Activate …</button>
+        ${!isShadow && html`<button onClick=${() => question({ kind: "shadow", version })}
+          aria-label=${`Shadow ${version}`}>Shadow …</button>`}`}
     </span></td>
   </tr>`;
 }
@@ -193,18 +212,23 @@ function Question({ name, state, versions, question, onEnd }) {
     rollback: () => ask(`${place}/rollback`, { method: "POST" }),
     shadow: () => ask(`${place}/shadow`, { method: "PUT", json: { version } }),
   };
-  const titles = { activate: `Activate ${version}?`, rollback: `Roll back to ${version}?`, shadow: `Let ${version} score silently?` };
+  const titles = { activate: `Activate ${version}?`, rollback: `Roll back to ${version}?`,
+    shadow: `Let ${version} score silently?` };
   const actions = { activate: "Activate", rollback: "Roll back", shadow: "Start the shadow" };
-  return html`<${Confirm} title=${titles[kind]} action=${actions[kind]} isGrave=${kind !== "shadow"} act=${ways[kind]} onEnd=${onEnd}>
-    ${kind === "shadow" ? html`<${SaysShadow} state=${state} />` : html`<${SaysChange} state=${state} versions=${versions} version=${version} />`}
+  return html`<${Confirm} title=${titles[kind]} action=${actions[kind]} isGrave=${kind !== "shadow"} act=${ways[kind]}
+    onEnd=${onEnd}>
+    ${kind === "shadow" ? html`<${SaysShadow} state=${state} />` : html`<${SaysChange} state=${state}
+      versions=${versions} version=${version} />`}
   <//>`;
 }
 
 function SaysShadow({ state }) {
   return html`<ul class="plainly">
-    <li>It scores the points that <code>${state.active}</code> has just scored, after their answers are out, and writes nothing: no entity, incident or alert changes.</li>
+    <li>It scores the points that <code>${state.active}</code> has just scored, after their answers are out, and
+      writes nothing: no entity, incident or alert changes.</li>
     <li>It warms up as a new entity would, and takes as much CPU time as if it were active.</li>
-    ${state.shadow && html`<li>The shadow <code>${state.shadow}</code> ends, and what was compared with it is forgotten.</li>`}
+    ${state.shadow && html`<li>The shadow <code>${state.shadow}</code> ends, and what was compared with it is
+      forgotten.</li>`}
     <li>It is opened and tried first; if it is refused, nothing changes.</li>
   </ul>`;
 }
@@ -214,12 +238,16 @@ function SaysChange({ state, versions, version }) {
   const isOther = now && then && now.join("\n") !== then.join("\n");
   return html`<p>It takes the place of <code>${state.active}</code> on all replicas.</p>
     ${isOther
-      ? html`<ul class="plainly"><li class="bad-text"><b>It has other dimensions:</b> its entities start anew and warm up.</li>
+      ? html`<ul class="plainly"><li class="bad-text"><b>It has other dimensions:</b> its entities start anew and warm
+        up.</li>
           <li>Their open incidents are resolved (abandoned), and points that wait are dropped.</li></ul>`
       : html`<ul class="plainly">
           <li>Every entity goes over with its next point. It does not warm up again: its window goes over.</li>
-          <li>Open incidents stay open; the new version resolves them. Of entities that it was not trained on they are resolved at once, unless their policy asks for alerts.</li>
+          <li>Open incidents stay open; the new version resolves them. Of entities that it was not trained on they are
+            resolved at once, unless their policy asks for alerts.</li>
           <li>What is normal is learnt anew from the calibration of that version.</li></ul>`}
-    ${state.shadow && html`<p>If the shadow <code>${state.shadow}</code> is the version that is put in force, it ends as a shadow.</p>`}
-    <p class="small soft">It must lie in the folder of every replica. A version that is activated is opened and tried first; if it is refused, nothing changes. A rollback undoes this.</p>`;
+    ${state.shadow && html`<p>If the shadow <code>${state.shadow}</code> is the version that is put in force, it ends
+      as a shadow.</p>`}
+    <p class="small soft">It must lie in the folder of every replica. A version that is activated is opened and tried
+      first; if it is refused, nothing changes. A rollback undoes this.</p>`;
 }

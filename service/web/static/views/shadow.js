@@ -33,7 +33,8 @@ function Comparison({ report }) {
     return html`<p class="note warn">It has other dimensions than the active version, so nothing is compared.</p>`;
   }
   if (!report.compared) {
-    return html`<p>No point was scored by both yet: ${count(report.points)} points came, and the shadow warms up as a new
+    return html`<p>No point was scored by both yet: ${count(report.points)} points came, and the shadow warms up as a
+      new
       entity would. Post points, and this page follows.</p>`;
   }
   return html`<ul class="plainly">${sentences(report).map((line) => html`<li>${line}</li>`)}</ul>
@@ -43,24 +44,27 @@ function Comparison({ report }) {
         <th scope="col" class="number">shadow</th><th scope="col" class="number">both</th></tr></thead>
       <tbody>
         <tr><th scope="row">points flagged</th><td class="number">${count(report.flagged_active)}</td>
-          <td class="number">${count(report.flagged_shadow)}</td><td class="number">${count(report.flagged_both)}</td></tr>
+          <td class="number">${count(report.flagged_shadow)}</td>
+          <td class="number">${count(report.flagged_both)}</td></tr>
         <tr><th scope="row">incidents opened</th><td class="number">${count(report.incidents_active)}</td>
-          <td class="number">${count(report.incidents_shadow)}</td><td class="number">${count(report.incidents_together)}</td></tr>
+          <td class="number">${count(report.incidents_shadow)}</td>
+          <td class="number">${count(report.incidents_together)}</td></tr>
       </tbody>
     </table></div>
-    <p class="small soft">In the memory of the replica that answered, since the shadow began there or the process started. The
-      shadow works by the plain rules, whatever the policies say.</p>`;
+    <p class="small soft">In the memory of the replica that answered, since the shadow began there or the process
+      started. The shadow works by the plain rules, whatever the policies say.</p>`;
 }
 
 /** The comparison in words. */
 export function sentences(report) {
-  const said = [`Both scored ${count(report.compared)} of ${count(report.points)} points of ${count(report.entities)} ${report.entities === 1 ? "entity" : "entities"}.`];
+  const of = `${count(report.points)} points of ${count(report.entities)} ${report.entities === 1 ? "entity" : "entities"}`;
+  const said = [`Both scored ${count(report.compared)} of ${of}.`];
   const apart = report.score_difference;
   if (report.score_correlation !== null) {
     said.push(
-      `Scores are ranked ${alike(report.score_correlation)} (rank correlation ${number(report.score_correlation)}), severities `
-      + `${alike(report.severity_correlation)} (${number(report.severity_correlation)}). Half of the scores differ by at most `
-      + `${number(apart.p50)}, 99 % by at most ${number(apart.p99)}; an anomaly begins at 1.`,
+      `Scores are ranked ${alike(report.score_correlation)} (rank correlation ${number(report.score_correlation)}), `
+      + `severities ${alike(report.severity_correlation)} (${number(report.severity_correlation)}). Half of the scores differ `
+      + `by at most ${number(apart.p50)}, 99 % by at most ${number(apart.p99)}; an anomaly begins at 1.`,
     );
   }
   if (report.flagged_overlap === null) said.push("Neither flagged a point.");
@@ -80,6 +84,7 @@ function told(report) {
   if (!active && !shadow) return "Neither opened an incident.";
   const more = shadow - active;
   const size = Math.abs(more);
-  const change = size === 0 ? "as many incidents" : `${count(size)} ${size === 1 ? "incident" : "incidents"} ${more > 0 ? "more" : "fewer"}`;
+  const change = size === 0 ? "as many incidents" : `${count(size)} ${size === 1 ? "incident" : "incidents"} ${more >
+    0 ? "more" : "fewer"}`;
   return `In its place the shadow would have opened ${change}: ${count(shadow)} against ${count(active)}, of which ${count(together)} at the same time.`;
 }
