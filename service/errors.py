@@ -17,6 +17,7 @@ GaugewatchError
 ├── UnknownIncident             404
 ├── UnknownBundle               404
 ├── UnknownExample              404
+├── UnknownReport               404
 ├── Overloaded                  503  queues are full; retry
 ├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
 ├── StoreUnavailable            503  Redis is away; retry
@@ -137,6 +138,13 @@ class UnknownExample(GaugewatchError):
 
     status = 404
     code = "unknown_example"
+
+
+class UnknownReport(GaugewatchError):
+    """A version of a bundle has no report in its folder."""
+
+    status = 404
+    code = "unknown_report"
 
 
 class Overloaded(GaugewatchError):

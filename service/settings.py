@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         (), description="bearer keys, comma separated; required unless host is loopback"
     )
     origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="web origins that may open the websocket beside our own, comma separated"
+        (), description="web origins beside our own that may change things, comma separated"
     )
 
     max_body_bytes: int = Field(4 * 2**20, ge=1, description="bytes of one request body")

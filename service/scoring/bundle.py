@@ -33,6 +33,7 @@ __all__ = [
     "View",
     "find_bundles",
     "load_bundle",
+    "read_manifest",
     "sha256_of",
     "write_calibration",
     "write_manifest",
@@ -89,7 +90,7 @@ def load_bundle(path: Path) -> Bundle:
     Raises BundleInvalid for anything missing, changed or not of the contract.
     """
     folder = _version_folder(path)
-    manifest = _read_manifest(folder / "bundle.json")
+    manifest = read_manifest(folder)
     for file in (manifest.step, manifest.window, manifest.calibration):
         _verify(folder / file.file, file.sha256)
     calibration = _read_calibration(folder / manifest.calibration.file)
@@ -113,7 +114,9 @@ def _version_folder(path: Path) -> Path:
     return path / current.read_text().strip()
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """What `bundle.json` says. Raises UnknownBundle, BundleInvalid."""
+    path = folder / "bundle.json"
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -52,6 +52,8 @@ ACCESS: Final = {
     "/v1/models/{name}/activate": Access.KEY,
     "/v1/models/{name}/rollback": Access.KEY,
     "/v1/models/{name}/shadow": Access.KEY,
+    "/v1/models/{name}/{version}": Access.KEY,
+    "/v1/models/{name}/{version}/report": Access.KEY,
     "/v1/assignments": Access.KEY,
     "/v1/alerts": Access.KEY,
     "/v1/incidents": Access.KEY,

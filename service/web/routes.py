@@ -6,7 +6,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.errors import NotAuthorised
-from service.scoring.fold import Fold
 from service.web import views
 from service.web.alert_events import GetAlerts
 from service.web.alerts import alerts
@@ -23,6 +22,7 @@ from service.web.policy_routes import add_policy_routes
 from service.web.probe import add_probe_route
 from service.web.promise_routes import add_promise_route
 from service.web.services import json_answer, services_of
+from service.web.version_routes import add_version_routes, model_view
 
 
 def add_routes(app: FastAPI) -> None:
@@ -40,6 +40,7 @@ def add_routes(app: FastAPI) -> None:
     )(models)
     add_model_routes(app)
     add_example_routes(app)
+    add_version_routes(app)
     add_incident_routes(app)
     add_promise_route(app)
     add_policy_routes(app)
@@ -56,7 +57,11 @@ async def models(request: Request) -> Response:
     """The bundles that are loaded."""
     services = services_of(request)
     views = [
-        _model_view(fold, is_default=name == services.models.serving.default)
+        model_view(
+            fold.bundle.manifest,
+            budget=fold.budget,
+            is_default=name == services.models.serving.default,
+        )
         for name, fold in services.models.serving.folds.items()
     ]
     return json_answer([view.model_dump() for view in views])
@@ -80,21 +85,3 @@ async def metrics(request: Request) -> Response:
     """For Prometheus, in its text format."""
     page = services_of(request).metrics.render()
     return Response(page, media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _model_view(fold: Fold, *, is_default: bool) -> views.ModelView:
-    manifest = fold.bundle.manifest
-    return views.ModelView(
-        name=manifest.name,
-        version=manifest.version,
-        digest=manifest.digest,
-        model=manifest.model,
-        is_default=is_default,
-        dimensions=list(manifest.dimensions),
-        entities=len(manifest.entities),
-        window_length=manifest.window_length,
-        memory_horizon=manifest.memory_horizon,
-        period_seconds=manifest.period_seconds,
-        false_alarm_budget=fold.budget,
-        metrics=manifest.metrics,
-    )

@@ -104,6 +104,7 @@ class ModelView(Documented):
     memory_horizon: int = Field(description="points an entity warms up")
     period_seconds: float
     false_alarm_budget: float = Field(description="false incidents per entity and day")
+    created_at: str = Field(description="when it was trained; empty: it does not say")
     metrics: dict[str, dict[str, float]] = Field(description="evaluation, with its floors")
 
 

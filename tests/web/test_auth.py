@@ -13,7 +13,7 @@ from service.web import page
 from service.web.app import create_app
 from service.web.auth import ACCESS, KEY_SUBPROTOCOL, SUBPROTOCOL, Access
 from tests.web.hostile import body
-from tests.web.serving import serving, settings_for
+from tests.web.serving import HOME, serving, settings_for
 
 KEYS = ("first-key-0123456789", "second-key-0123456789")
 
@@ -190,3 +190,59 @@ def test_the_websocket_refuses_a_name_that_somebody_else_gave_us(port: int) -> N
 def test_without_keys_the_origin_still_counts(port: int) -> None:
     url = f"ws://127.0.0.1:{port}/v1/alerts"
     assert refused(url, origin="https://evil.example") == 403
+
+
+FOREIGN = ("https://evil.example", "http://127.0.0.1:1", "http://[", "null", "")
+CHANGES = (
+    ("POST", "/v1/points"),
+    ("POST", "/v1/detect"),
+    ("PUT", "/v1/policies"),
+    ("PUT", "/v1/assignments"),
+    ("PUT", "/v1/incidents/alpha@1/note"),
+    ("DELETE", "/v1/entities/alpha"),
+    ("POST", "/v1/models/tiny/rollback"),
+    ("PATCH", "/v1/nothing"),
+)
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_page_of_another_origin_changes_nothing(
+    client: TestClient, method: str, path: str, origin: str
+) -> None:
+    answer = client.request(method, path, content=body(), headers={"origin": origin})
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+    assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_key_does_not_help_a_page_of_another_origin(locked: Settings, origin: str) -> None:
+    client = TestClient(create_app(locked))
+    headers = {"origin": origin, "authorization": f"Bearer {KEYS[0]}"}
+    for method, path in CHANGES:
+        assert client.request(method, path, headers=headers).status_code == 403
+
+
+def test_our_own_page_and_programs_may_change_things(client: TestClient) -> None:
+    sent = body(entity='"from-a-page"')
+    for headers in ({"origin": HOME}, {"origin": HOME.upper()}, {}):
+        answer = client.post(
+            "/v1/points", content=sent, headers={"content-type": "application/json", **headers}
+        )
+        assert answer.status_code == 200, answer.text
+    assert client.delete("/v1/entities/from-a-page", headers={"origin": HOME}).status_code == 204
+
+
+def test_a_page_of_an_allowed_origin_may_change_things(locked: Settings) -> None:
+    headers = {"origin": "https://panel.example", "authorization": f"Bearer {KEYS[0]}"}
+    with TestClient(create_app(locked)) as client:
+        sent = {"content-type": "application/json", **headers}
+        assert client.post("/v1/points", content=body(), headers=sent).status_code == 200
+        del sent["authorization"]
+        assert client.post("/v1/points", content=body(), headers=sent).status_code == 401
+
+
+def test_reading_is_answered_and_no_page_of_another_origin_may_see_it(client: TestClient) -> None:
+    for method in ("GET", "HEAD", "OPTIONS"):
+        answer = client.request(method, "/v1/models", headers={"origin": "https://evil.example"})
+        assert not [name for name in answer.headers if name.startswith("access-control-")]

@@ -81,7 +81,7 @@ def test_a_deleted_entity_begins_anew(client: TestClient) -> None:
         ("/v1/entities/a?<b>=3", 422, "bad_input"),
         ("/nothing", 404, "not_found"),
         ("/v1/points/", 404, "not_found"),
-        ("/docs", 404, "not_found"),
+        ("/redoc", 404, "not_found"),
         ("/v1/points", 405, "method_not_allowed"),
     ],
 )

@@ -1,6 +1,6 @@
 // The shell: top line, navigation, the key, and which view is open.
 
-import { html, render, useEffect, useState } from "./lib/html.js";
+import { html, render, useEffect, useRef, useState } from "./lib/html.js";
 import { key, onLackOfKey } from "./lib/api.js";
 import { href, useRoute } from "./lib/route.js";
 import { apply, choose, chosen } from "./lib/theme.js";
@@ -97,17 +97,21 @@ function KeyForm() {
     key.set(text.trim());
     location.reload();
   };
-  return html`<form class="card stack blank" onSubmit=${enter}>
+  const field = useRef(null);
+  useEffect(() => field.current.focus(), []);
+  return html`<form class="card stack blank key" onSubmit=${enter}>
     <h2>This service wants a key</h2>
     <p>It stays in this tab and is sent to this service alone.</p>
     <p class="row" style=${{ justifyContent: "center" }}>
-      <input type="password" autocomplete="off" aria-label="Key" value=${text} onInput=${(event) => setText(event.target.value)} />
+      <input ref=${field} type="password" autocomplete="off" aria-label="Key" value=${text} onInput=${(event) => setText(event.target.value)} />
       <button class="first">Enter</button>
     </p>
-    ${key.get() && html`<p class="note bad">The key of this tab is not known here.</p>`}
+    ${key.get() && html`<p class="note bad" role="alert">The key of this tab is not known here.</p>`}
   </form>`;
 }
 
 apply();
 fleet.start();
-render(html`<${Page} />`, document.getElementById("page"));
+const place = document.getElementById("page");
+place.replaceChildren(); // what stood there until this ran
+render(html`<${Page} />`, place);
