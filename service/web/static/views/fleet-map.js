@@ -75,5 +75,5 @@ function Ticks() {
   const endMs = (fleet.endCell + 1) * fleet.cellSeconds * 1000;
   const places = [0, 0.25, 0.5, 0.75, 1];
   const at = places.map((part) => endMs - back * (1 - part));
-  return html`<div class="ticks" aria-hidden="true">${at.map((ms) => html`<span title=${fullTime(ms)}>${minute(ms)}</span>`)}</div>`;
+  return html`<div class="hours" aria-hidden="true">${at.map((ms) => html`<span title=${fullTime(ms)}>${minute(ms)}</span>`)}</div>`;
 }
