@@ -7,11 +7,17 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycl
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayOf = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
-/** Four digits; a dash where there is no number. */
+const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"]];
+
+/** Four digits; from ten million on with a prefix, `7.716 G`; a dash where there is no number. */
 export const number = (value) => {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return value.toExponential(2);
+  if (size >= 1e7) {
+    const [unit, prefix] = PREFIXES.find(([least]) => size >= least);
+    return `${digits.format(value / unit)} ${prefix}`;
+  }
   return digits.format(value);
 };
 
