@@ -19,11 +19,10 @@ export function sentence(causes) {
   const gone = named.filter((cause) => cause.value === null);
   if (gone.length === named.length) return `${list(gone.map((c) => plain(c.dimension)))} ${gone.length > 1 ? "have" : "has"} no value`;
   const moved = named.filter((cause) => cause.value !== null);
-  const parts = [
-    phrase(moved.filter((cause) => cause.deviation >= 0), "rose"),
-    phrase(moved.filter((cause) => cause.deviation < 0), "fell"),
-  ].filter(Boolean);
-  return parts.join("; ");
+  const rose = phrase(moved.filter((cause) => cause.deviation >= 0), "rose");
+  const fell = phrase(moved.filter((cause) => cause.deviation < 0), "fell");
+  const parts = moved[0].deviation < 0 ? [fell, rose] : [rose, fell]; // the most blamed comes first
+  return parts.filter(Boolean).join("; ");
 }
 
 function phrase(causes, verb) {
