@@ -19,7 +19,7 @@ from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, Slm
 from trainer.configs_window import WindowConfig
 from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
-from trainer.lessons import lesson_of
+from trainer.lessons import lesson_of, settle
 from trainer.linear import LAGS, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
@@ -54,6 +54,7 @@ def fit(
         fitted = _fitted_to_trimmed(series, config) if config.trim else _prepare(series, config)
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
+            settle(fitted)
             return fitted
         training = Training(lesson)  # moves the weights of the fitted network
 
