@@ -1,7 +1,7 @@
 """`gaugewatch-trainer tune`: series in, better knobs for `fit --config` out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,13 @@ from trainer.datasets import Halves, Reader
 from trainer.objectives import Objective, exam_of, expect_loss
 from trainer.recipe import of_pairs, together
 from trainer.run import trainable
-from trainer.search_space import Space, space_of_file, space_of_pairs, usual_space
+from trainer.search_space import (
+    Space,
+    incomparable,
+    space_of_file,
+    space_of_pairs,
+    usual_space,
+)
 
 Ranges = Annotated[
     list[str] | None,
@@ -48,7 +54,9 @@ def tune_command(
     objective: Annotated[Objective, typer.Option(help="What is made better.")] = "injected",
     trials: Annotated[int, typer.Option(min=1, help="With those of earlier runs.")] = 30,
     workers: Annotated[int | None, typer.Option(min=1, help="At once; else one per core.")] = None,
-    prune: Annotated[bool, typer.Option(help="Stop trials whose loss is behind.")] = True,
+    prune: Annotated[
+        bool, typer.Option(help="Stop trials whose loss is behind, where losses compare.")
+    ] = True,
     columns: Columns = None,
     timestamp_column: TimestampColumn = None,
     layout: LayoutName = None,
@@ -69,9 +77,12 @@ def tune_command(
     exam = exam_of(halves.train, objective, seed=seed, period_seconds=period_seconds)
     try:
         from trainer import trials as found, tuning
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
         raise SettingInvalid("tune needs the extra: pip install 'gaugewatch[tune]'") from None
-    wanted = tuning.Search(output, base, space, objective, exam, seed, prune)
+    is_pruning = prune and _has_one_loss(space, base, objective, tell=tell)
+    wanted = tuning.Search(output, base, space, objective, exam, seed, is_pruning)
     tuning.run(wanted, trials, workers=workers or os.cpu_count() or 1, is_quiet=quiet)
     best, head, lines = found.written(wanted)
     if is_json:
@@ -80,6 +91,16 @@ def tune_command(
     elif not quiet:
         show_table(f"{objective}, the best trials", head, lines)
         tell(f"gaugewatch-trainer fit --config {best}")
+
+
+def _has_one_loss(
+    space: Space, base: Config, objective: Objective, *, tell: Callable[[str], None]
+) -> bool:
+    """Whether trials may be pruned by their held-out losses."""
+    if objective == "loss" or not (apart := incomparable(space, base.model)):
+        return True
+    tell(f"no trial is pruned: losses of another {', '.join(apart)} cannot be compared")
+    return False
 
 
 def _space(base: Config, pairs: Sequence[str], file: Path | None) -> Space:

@@ -2,7 +2,8 @@
 
 Akiba et al.: Optuna, KDD 2019. The sampler is TPE (Bergstra et al., NIPS 2011), which takes the
 trials under way for bad ones, so that those side by side differ. A trial whose held-out loss is
-behind the median of the others at the same epoch is pruned.
+behind the median of the others at the same epoch is pruned, unless the search is among losses that
+cannot be compared, see `search_space.incomparable`.
 """
 
 import hashlib
