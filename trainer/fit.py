@@ -135,6 +135,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     for one, parts in zip(series, splits, strict=True):
         rows = impute(one.values, medians(one.values[parts.fit]))
         raw.append([rows[piece] for piece in stretches(one, parts.fit)])
+    chosen = config
     config = counted(config, [len(piece) for own in raw for piece in own])  # networks count on it
     dimensions = series[0].dimensions
     linear = fit_linear(raw, components=config.components(len(dimensions)))
@@ -146,6 +147,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         nearest = fit_nearest(clipped, clusters=config.clusters, seed=config.seed)
     fitted = Fitted(
         config=config,
+        chosen=chosen,
         dimensions=dimensions,
         entities=tuple(one.entity for one in series),
         linear=linear,
