@@ -95,7 +95,7 @@ def fit_command(
         int, typer.Option("--verbose", "-v", count=True, help="A line per epoch; twice: update.")
     ] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="--per-entity: fits at once; else one per core.")
+        int | None, typer.Option(min=1, help="--per-entity: fits at once; else as many as fit.")
     ] = None,
     ray: Annotated[
         str | None, typer.Option(help="--per-entity: address of a Ray cluster that fits, or auto.")

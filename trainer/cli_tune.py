@@ -1,6 +1,5 @@
 """`gaugewatch-trainer tune`: series in, better knobs for `fit --config` out."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +52,9 @@ def tune_command(
     space_file: SpaceFile = None,
     objective: Annotated[Objective, typer.Option(help="What is made better.")] = "injected",
     trials: Annotated[int, typer.Option(min=1, help="With those of earlier runs.")] = 30,
-    workers: Annotated[int | None, typer.Option(min=1, help="At once; else one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="At once; else as many as fit.")
+    ] = None,
     prune: Annotated[
         bool, typer.Option(help="Stop trials whose loss is behind, where losses compare.")
     ] = True,
@@ -83,7 +84,7 @@ def tune_command(
         raise SettingInvalid("tune needs the extra: pip install 'gaugewatch[tune]'") from None
     is_pruning = prune and _has_one_loss(space, base, objective, tell=tell)
     wanted = tuning.Search(output, base, space, objective, exam, seed, is_pruning)
-    tuning.run(wanted, trials, workers=workers or os.cpu_count() or 1, is_quiet=quiet)
+    tuning.run(wanted, trials, workers=workers, is_quiet=quiet)
     best, head, lines = found.written(wanted)
     if is_json:
         told = [dict(zip(head, one, strict=True)) for one in lines]

@@ -1,6 +1,5 @@
 """The fits of a folder, one bundle per entity, in processes of this machine or of a cluster."""
 
-import os
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from trainer.one_fit import OneFit
 from trainer.ray_workers import RayWorkers
 from trainer.side_by_side import work_off
 from trainer.watch import Watch, watching
-from trainer.workers import Pool, Workers, single_threaded
+from trainer.workers import Pool, Workers, at_once, single_threaded
 
 ABSENT = "its bundle is not here; the machines of --ray need one folder for --output"
 
@@ -23,7 +22,11 @@ def fit_side_by_side(
     """What was made with the seconds each took, and the errors of the others by bundle name."""
     console = Console(stderr=True, quiet=is_quiet)
     with single_threaded(), watching(console, title="entities", jobs="entities") as watch:
-        pool = RayWorkers(ray, workers) if ray else Workers(workers or os.cpu_count() or 1)
+        threads = max(one.order.config.threads for one in fits)
+        if ray:
+            pool: Pool = RayWorkers(ray, workers, threads=threads)
+        else:
+            pool = Workers(at_once(workers, threads=threads, tell=console.print))
         try:
             return _fit_all(fits, pool, watch)
         finally:

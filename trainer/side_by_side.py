@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from trainer.watch import Watch
 from trainer.workers import Ended, Pool, Task, outcome
@@ -29,6 +30,7 @@ class _Board:
     alone: dict[str, Task] = field(default_factory=dict)  # whose process died among others
     running: "dict[Future[Ended], _Run]" = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    taken: list[float] = field(default_factory=list)  # seconds of each that was done
 
     @property
     def is_over(self) -> bool:
@@ -41,6 +43,15 @@ class _Board:
         if self.alone and not (self.waiting or self.running):
             return _Run(*_first(self.alone), is_alone=True)
         return None
+
+    def seconds_left(self, *, count: int) -> float | None:
+        """At the pace so far, so many at once; None before the first was done."""
+        if not self.taken:
+            return None
+        now, usual = time.monotonic(), fmean(self.taken)
+        begun = [max(usual - (now - run.started), 0.0) for run in self.running.values()]
+        waiting = usual * (len(self.waiting) + len(self.alone))
+        return max((sum(begun) + waiting) / count, *begun, 0.0)
 
 
 def work_off(tasks: Mapping[str, Task], pool: Pool, watch: Watch) -> dict[str, str]:
@@ -55,6 +66,7 @@ def work_off(tasks: Mapping[str, Task], pool: Pool, watch: Watch) -> dict[str, s
             watch.moved(said.name, said.detail)
         for future in ended:
             _end(board, board.running.pop(future), outcome(future), watch)
+        watch.left(board.seconds_left(count=pool.count))
     return board.errors
 
 
@@ -64,9 +76,12 @@ def _end(board: _Board, run: _Run, how: Ended, watch: Watch) -> None:
         board.alone[run.name] = run.task
         watch.moved(run.name, "its process died; again when nothing runs beside it")
         return
+    seconds = time.monotonic() - run.started
     if how.error:
         board.errors[run.name] = how.error
-    watch.ended(run.name, seconds=time.monotonic() - run.started, error=how.error)
+    else:
+        board.taken.append(seconds)
+    watch.ended(run.name, seconds=seconds, error=how.error)
 
 
 def _first(tasks: dict[str, Task]) -> tuple[str, Task]:
