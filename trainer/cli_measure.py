@@ -22,7 +22,7 @@ from trainer.cli_options import (
     reader_for,
     tell_of,
 )
-from trainer.console import live, print_json, show, show_table, warn
+from trainer.console import live, note, print_json, show, show_table, warn
 from trainer.datasets import to_test_on
 from trainer.run import examine, publish
 from trainer.threshold_rows import calm_scores, table_of, threshold_rows
@@ -63,8 +63,7 @@ def evaluate_command(
         material = examine(found, halves, screen.stage, has_untrained=untrained)
     tell_of(data, reader, halves)
     evaluation, calm = material.evaluation, calm_scores(material.held_out, material.held_out_scored)
-    period_seconds = found.manifest.period_seconds
-    rows = threshold_rows(evaluation, calm, choices, period_seconds=period_seconds)
+    rows = threshold_rows(found, evaluation, calibration=calm, choices=choices)
     for missing in sorted({str(choice) for choice in choices} - set(rows)):
         warn(f"{missing} is left out: there is no training half to choose it from")
     if is_json:
@@ -76,6 +75,7 @@ def evaluate_command(
         show(found, evaluation.rows)
         if choices:
             show_table("thresholds", *table_of(rows))
+            note("the budget of a column deploys its threshold; recalibrate --threshold writes it")
 
 
 def report_command(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from service.errors import SettingInvalid
 from service.scoring.bundle import Bundle, load_bundle
 from service.scoring.series import Series
 from trainer.census import census
@@ -24,6 +25,7 @@ from trainer.console import live, note, print_json
 from trainer.datasets import expect_dimensions
 from trainer.recalibrate import Wish, recalibrate, rows_of
 from trainer.run import counted
+from trainer.thresholds import expect_deployable, parse_choice
 
 
 def recalibrate_command(
@@ -35,6 +37,10 @@ def recalibrate_command(
     budget: Annotated[
         float | None, typer.Option(min=1e-6, help="False incidents per entity-day, from now on.")
     ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="The budget that deploys pot, quantile:0.01, epsilon or fixed:1."),
+    ] = None,
     keep_center: Annotated[
         bool, typer.Option("--keep-center", help="Do not follow dimensions to a new level.")
     ] = False,
@@ -45,6 +51,11 @@ def recalibrate_command(
     is_json: Json = False,
 ) -> None:
     """Fit centres, normalisers and tails of a bundle to other normal points: a new version."""
+    choice = None if threshold is None else parse_choice(threshold)
+    if choice is not None:
+        expect_deployable(choice)
+        if budget is not None:
+            raise SettingInvalid("expected --budget or --threshold, got both")
     old = load_bundle(bundle)
     ranges = ranges_of(train_rows, train_times, None, None)
     series = reader_for(old, timestamp_column, layout, ranges).read(data, "train")
@@ -55,7 +66,7 @@ def recalibrate_command(
             old,
             series,
             output or old.folder.absolute().parent.parent,
-            wish=Wish(budget, keep_center),
+            wish=Wish(budget, keep_center, choice),
             on_point=counted(screen.stage, "calibration"),
         )
     answer = _answer(old, new, series)
