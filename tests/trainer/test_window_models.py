@@ -44,7 +44,7 @@ LEARNING: dict[Model, dict[str, object]] = {
         "epochs": 8,
         "epoch_steps": 50,
         "learning_rate": 1e-2,
-        "kl_factor": 1e-4,
+        "kl_weight": 1e-4,
     },
     "usad": {"latent": 16, "epochs": 6, "epoch_steps": 100, "learning_rate": 1e-2},
     "vae_lstm": {
