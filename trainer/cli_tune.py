@@ -7,21 +7,20 @@ from typing import Annotated
 import typer
 
 from service.errors import SettingInvalid
-from trainer.cli_fit import ConfigFile, Knobs, configuration, names_of
 from trainer.cli_options import (
     Columns,
     Data,
     Json,
-    LayoutName,
-    TimestampColumn,
-    TrainRows,
-    TrainTimes,
-    ranges_of,
+    Reading,
+    names_of,
+    reader_of,
 )
 from trainer.config import Config, Model, Preset
 from trainer.console import ignore, note, print_json, show_table, warn
-from trainer.datasets import Halves, Reader
+from trainer.datasets import Halves
+from trainer.fit_options import ConfigFile, Knobs, configuration
 from trainer.objectives import Objective, exam_of, expect_loss
+from trainer.option_groups import grouped
 from trainer.recipe import of_pairs, together
 from trainer.run import trainable
 from trainer.search_space import (
@@ -39,8 +38,10 @@ Ranges = Annotated[
 SpaceFile = Annotated[Path | None, typer.Option("--space", help="TOML file of knobs to search.")]
 
 
+@grouped
 def tune_command(
     data: Data,
+    reading: Reading,
     output: Annotated[Path, typer.Option(help="Folder of the search; the same goes on with it.")],
     period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
     model: Annotated[Model | None, typer.Option(help="Kind of model.")] = None,
@@ -59,10 +60,6 @@ def tune_command(
         bool, typer.Option(help="Stop trials whose loss is behind, where losses compare.")
     ] = True,
     columns: Columns = None,
-    timestamp_column: TimestampColumn = None,
-    layout: LayoutName = None,
-    train_rows: TrainRows = None,
-    train_times: TrainTimes = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
     is_json: Json = False,
 ) -> None:
@@ -72,8 +69,8 @@ def tune_command(
     space = _space(base, searched or [], space_file)
     if objective == "loss":
         expect_loss(base)
-    tell, ranges = ignore if quiet else note, ranges_of(train_rows, train_times, None, None)
-    reader = Reader(period_seconds, names_of(columns), timestamp_column, layout, tell, ranges)
+    tell, names = ignore if quiet else note, names_of(columns)
+    reader = reader_of(reading, period_seconds=period_seconds, columns=names, tell=tell)
     halves = trainable(Halves(reader.read(data, "train"), []), base, warn=warn)
     exam = exam_of(halves.train, objective, seed=seed, period_seconds=period_seconds)
     try:
