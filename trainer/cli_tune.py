@@ -1,6 +1,8 @@
 """`gaugewatch-trainer tune`: series in, better knobs for `fit --config` out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -38,57 +40,66 @@ Ranges = Annotated[
 SpaceFile = Annotated[Path | None, typer.Option("--space", help="TOML file of knobs to search.")]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched, how long, and by what it is judged."""
+
+    output: Annotated[Path, typer.Option(help="Folder of the search; the same goes on with it.")]
+    searched: Ranges = None
+    space_file: SpaceFile = None
+    objective: Annotated[Objective, typer.Option(help="What is made better.")] = "injected"
+    trials: Annotated[int, typer.Option(min=1, help="With those of earlier runs.")] = 30
+    workers: Annotated[int | None, typer.Option(min=1, help="At once; else as many as fit.")] = None
+    prune: Annotated[
+        bool, typer.Option(help="Stop trials whose loss is behind, where losses compare.")
+    ] = True
+    seed: Annotated[int, typer.Option(min=0, help="Of the search, breaks and weights.")] = 0
+
+
 @grouped
 def tune_command(
     data: Data,
     reading: Reading,
-    output: Annotated[Path, typer.Option(help="Folder of the search; the same goes on with it.")],
+    wanted: Wanted,
     period_seconds: Annotated[float, typer.Option(min=1e-3, help="Time between two points.")],
     model: Annotated[Model | None, typer.Option(help="Kind of model.")] = None,
     preset_name: Annotated[Preset | None, typer.Option("--preset")] = None,
     config_file: ConfigFile = None,
     knobs: Knobs = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the search, breaks and weights.")] = 0,
-    searched: Ranges = None,
-    space_file: SpaceFile = None,
-    objective: Annotated[Objective, typer.Option(help="What is made better.")] = "injected",
-    trials: Annotated[int, typer.Option(min=1, help="With those of earlier runs.")] = 30,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="At once; else as many as fit.")
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option(help="Stop trials whose loss is behind, where losses compare.")
-    ] = True,
     columns: Columns = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")] = False,
     is_json: Json = False,
 ) -> None:
     """Search for better knobs, without labels; writes best.toml for `fit --config`."""
-    named: dict[str, object] = {"model": model, "preset": preset_name, "seed": seed}
+    named: dict[str, object] = {"model": model, "preset": preset_name, "seed": wanted.seed}
     base = configuration(together(named, of_pairs(knobs or [])), config_file, None)
-    space = _space(base, searched or [], space_file)
+    space = _space(base, wanted.searched or [], wanted.space_file)
+    objective, seed = wanted.objective, wanted.seed
     if objective == "loss":
         expect_loss(base)
     tell, names = ignore if quiet else note, names_of(columns)
     reader = reader_of(reading, period_seconds=period_seconds, columns=names, tell=tell)
     halves = trainable(Halves(reader.read(data, "train"), []), base, warn=warn)
     exam = exam_of(halves.train, objective, seed=seed, period_seconds=period_seconds)
-    try:
-        from trainer import trials as found, tuning
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise SettingInvalid("tune needs the extra: pip install 'gaugewatch[tune]'") from None
-    is_pruning = prune and _has_one_loss(space, base, objective, tell=tell)
-    wanted = tuning.Search(output, base, space, objective, exam, seed, is_pruning)
-    tuning.run(wanted, trials, workers=workers, is_quiet=quiet)
-    best, head, lines = found.written(wanted)
+    _expect_optuna()
+    from trainer import trials as found, tuning  # an extra
+
+    is_pruning = wanted.prune and _has_one_loss(space, base, objective, tell=tell)
+    search = tuning.Search(wanted.output, base, space, objective, exam, seed, is_pruning)
+    tuning.run(search, wanted.trials, workers=wanted.workers, is_quiet=quiet)
+    best, head, lines = found.written(search)
     if is_json:
         told = [dict(zip(head, one, strict=True)) for one in lines]
         print_json({"best": str(best), "trials": told})
     elif not quiet:
         show_table(f"{objective}, the best trials", head, lines)
         tell(f"gaugewatch-trainer fit --config {best}")
+
+
+def _expect_optuna() -> None:
+    """Raise SettingInvalid where the extra is missing; any other failing import is a mistake."""
+    if find_spec("optuna") is None:
+        raise SettingInvalid("tune needs the extra: pip install 'gaugewatch[tune]'")
 
 
 def _has_one_loss(
