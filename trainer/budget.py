@@ -1,5 +1,6 @@
-"""The budget's trade-off: how many incidents each false-alarm budget would have led to."""
+"""The budget: how many incidents each one would have led to, and which one deploys a threshold."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,11 +10,12 @@ from service.scoring.bundle import Bundle
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored
 from service.scoring.series import Series
-from service.scoring.tail import SECONDS_PER_DAY, threshold_surprisal
+from service.scoring.tail import MAX_P0, MIN_P0, SECONDS_PER_DAY, threshold_surprisal
 from trainer.measures.decisions import false_episodes
 from trainer.measures.events import BoolArray, FloatArray, outside
 
 BUDGETS = np.geomspace(0.1, 50.0, 19)  # false incidents per entity and day
+SLACK = 1e-9  # of a logarithm
 
 
 def last_rows(series: Series, count: int) -> Series:
@@ -40,6 +42,21 @@ def incidents_per_day(
         [_rates(bundle, one, own) for one, own in zip(series, scored, strict=True)]
     )  # (entity, budget)
     return np.asarray(rates.mean(axis=0))
+
+
+def budget_of(bundle: Bundle, entity: str, threshold: float) -> float:
+    """The budget at which an entity is flagged from `threshold` on, a score at the bundle's own.
+
+    score = ln p / ln p0, so p0 ** threshold is flagged. NaN where no budget leads to so many or so
+    few points.
+    """
+    kappa = bundle.calibration.kappa[bundle.entity_indices.get(entity, 0)]
+    period_seconds, budget = bundle.manifest.period_seconds, bundle.manifest.default_budget
+    own = threshold_surprisal(kappa, budget=budget, period_seconds=period_seconds)
+    surprisal = threshold * float(own)
+    if not -math.log(MAX_P0) - SLACK <= surprisal <= -math.log(MIN_P0) + SLACK:
+        return math.nan
+    return math.exp(-surprisal) * SECONDS_PER_DAY / (float(kappa) * period_seconds)
 
 
 def _rates(bundle: Bundle, series: Series, scored: Scored) -> list[float]:

@@ -85,7 +85,7 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
         supported_p=1.0 / min(held_out),
         parity=exported.parity,
         training={
-            **fitted.config.model_dump(exclude_none=True),
+            **_told_of(fitted),
             "training_sha256": fitted.training_sha256,
             "best_epoch": fitted.best_epoch,
             **(facts(fitted.entities, fitted.trimmed) if fitted.trimmed else {}),
@@ -93,6 +93,14 @@ def _manifest(fitted: Fitted, exported: Exported, *, name: str, period_seconds: 
         },
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _told_of(fitted: Fitted) -> dict[str, str | int | float | bool]:
+    """The knobs as they were chosen, so that other rows are counted anew; and what was counted."""
+    told = fitted.chosen.model_dump(exclude_none=True)
+    if fitted.config.epoch_steps == fitted.chosen.epoch_steps:
+        return told
+    return {**told, "counted_epoch_steps": fitted.config.epoch_steps}
 
 
 def _blank_calibration(fitted: Fitted, manifest: Manifest) -> Calibration:

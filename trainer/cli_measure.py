@@ -1,32 +1,31 @@
 """`gaugewatch-trainer evaluate` and `report`: a finished bundle on other data."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from service.errors import SettingInvalid
-from service.scoring.bundle import load_bundle
+from service.scoring.bundle import Bundle, load_bundle
 from trainer.cli_options import (
     BundleFolder,
     Data,
     Json,
-    LayoutName,
-    TestRows,
-    TestTimes,
-    TimestampColumn,
+    Reading,
+    TestPart,
     Train,
-    TrainRows,
-    TrainTimes,
     Untrained,
-    ranges_of,
     reader_for,
     tell_of,
 )
-from trainer.console import live, print_json, show, show_table, warn
+from trainer.console import Screen, live, note, print_json, show, show_table, warn
 from trainer.datasets import to_test_on
+from trainer.evaluate import Measures
+from trainer.material import Material
+from trainer.option_groups import grouped
 from trainer.run import examine, publish
 from trainer.threshold_rows import calm_scores, table_of, threshold_rows
-from trainer.thresholds import parse_choice
+from trainer.thresholds import Choice, parse_choice
 
 Thresholds = Annotated[
     list[str] | None,
@@ -37,69 +36,80 @@ Thresholds = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A bundle, and what it is measured on."""
+
+    bundle: BundleFolder
+    data: Data
+    train_data: Train = None
+    untrained: Untrained = False
+
+
+@grouped
 def evaluate_command(
-    bundle: BundleFolder,
-    data: Data,
-    train_data: Train = None,
-    timestamp_column: TimestampColumn = None,
-    layout: LayoutName = None,
-    train_rows: TrainRows = None,
-    train_times: TrainTimes = None,
-    test_rows: TestRows = None,
-    test_times: TestTimes = None,
-    untrained: Untrained = False,
+    subject: Subject,
+    reading: Reading,
+    part: TestPart,
     threshold: Thresholds = None,
     is_json: Json = False,
 ) -> None:
     """Measure a bundle on labelled data, beside the floors."""
     choices = [parse_choice(text) for text in threshold or ()]
-    found = load_bundle(bundle)
-    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
-    reader = reader_for(found, timestamp_column, layout, ranges)
-    halves = to_test_on(reader, data, train=train_data)
-    if all(one.label is None for one in halves.test):
-        raise SettingInvalid(f"{data} has no labels, so there is nothing to measure")
     with live("") as screen:
-        material = examine(found, halves, screen.stage, has_untrained=untrained)
-    tell_of(data, reader, halves)
-    evaluation, calm = material.evaluation, calm_scores(material.held_out, material.held_out_scored)
-    period_seconds = found.manifest.period_seconds
-    rows = threshold_rows(evaluation, calm, choices, period_seconds=period_seconds)
-    for missing in sorted({str(choice) for choice in choices} - set(rows)):
-        warn(f"{missing} is left out: there is no training half to choose it from")
+        material = _examined(subject, reading, part, screen=screen, needs_labels=True)
+    rows = _compared(material, choices)
+    evaluation = material.evaluation
     if is_json:
         names = [one.entity for one in evaluation.series]
         entities = dict(zip(names, evaluation.entities, strict=True))
-        answer = {"bundle": found.title, "metrics": evaluation.rows, "entities": entities}
+        title = material.bundle.title
+        answer = {"bundle": title, "metrics": evaluation.rows, "entities": entities}
         print_json({**answer, "thresholds": rows} if choices else answer)
-    else:
-        show(found, evaluation.rows)
-        if choices:
-            show_table("thresholds", *table_of(rows))
+        return
+    show(material.bundle, evaluation.rows)
+    if choices:
+        show_table("thresholds", *table_of(rows))
+        note("the budget of a column deploys its threshold; recalibrate --threshold writes it")
 
 
+@grouped
 def report_command(
-    bundle: BundleFolder,
-    data: Data,
-    train_data: Train = None,
-    timestamp_column: TimestampColumn = None,
-    layout: LayoutName = None,
-    train_rows: TrainRows = None,
-    train_times: TrainTimes = None,
-    test_rows: TestRows = None,
-    test_times: TestTimes = None,
-    untrained: Untrained = False,
-    is_json: Json = False,
+    subject: Subject, reading: Reading, part: TestPart, is_json: Json = False
 ) -> None:
     """Write report.md, report.html, plots and the measures of a bundle anew."""
-    found = load_bundle(bundle)
-    ranges = ranges_of(train_rows, train_times, test_rows, test_times)
-    reader = reader_for(found, timestamp_column, layout, ranges)
-    halves = to_test_on(reader, data, train=train_data)
     with live("") as screen:
-        material = examine(found, halves, screen.stage, has_untrained=untrained)
-        found = publish(material, screen.stage, has_report=True)
+        material = _examined(subject, reading, part, screen=screen)
+        found: Bundle = publish(material, screen.stage, has_report=True)
     if is_json:
         print_json({"bundle": found.title, "report": str(found.folder / found.manifest.report)})
     else:
         show(found, found.manifest.metrics)
+
+
+def _examined(
+    subject: Subject,
+    reading: Reading,
+    part: TestPart,
+    *,
+    screen: Screen,
+    needs_labels: bool = False,
+) -> Material:
+    """Read, score, measure, and say what was read."""
+    found = load_bundle(subject.bundle)
+    reader = reader_for(found, reading, part)
+    halves = to_test_on(reader, subject.data, train=subject.train_data)
+    if needs_labels and all(one.label is None for one in halves.test):
+        raise SettingInvalid(f"{subject.data} has no labels, so there is nothing to measure")
+    material = examine(found, halves, screen.stage, has_untrained=subject.untrained)
+    tell_of(subject.data, reader, halves, tell=screen.say)
+    return material
+
+
+def _compared(material: Material, choices: list[Choice]) -> dict[str, Measures]:
+    """Threshold -> its measures; what cannot be chosen is left out aloud."""
+    calm = calm_scores(material.held_out, material.held_out_scored)
+    rows = threshold_rows(material.bundle, material.evaluation, calibration=calm, choices=choices)
+    for missing in sorted({str(choice) for choice in choices} - set(rows)):
+        warn(f"{missing} is left out: there is no training half to choose it from")
+    return rows

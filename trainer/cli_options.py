@@ -1,6 +1,7 @@
 """Options that several commands of the trainer have, and what they say of the data given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from trainer.census import census
 from trainer.console import note
 from trainer.datasets import Halves, Reader
 from trainer.layouts.recognise import Layout, recognise
-from trainer.ranges import Range, Ranges, parse_range
+from trainer.ranges import Range, parse_range
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Data = Annotated[Path, typer.Option(help="A file or folder of series, or a published data set.")]
@@ -35,21 +36,56 @@ Train = Annotated[
 Untrained = Annotated[bool, typer.Option(help="Also measure the network with initial weights.")]
 
 
-def ranges_of(
-    train_rows: str | None, train_times: str | None, test_rows: str | None, test_times: str | None
-) -> Ranges:
-    """Of each half that is not used as a whole, what is; raises SettingInvalid."""
-    train, test = parse_range(train_rows, train_times), parse_range(test_rows, test_times)
-    found: dict[Part, Range | None] = {"train": train, "test": test}
-    return {part: own for part, own in found.items() if own is not None}
+@dataclass(frozen=True)
+class Reading:
+    """How series are read, and which part of them is trained on."""
+
+    timestamp_column: TimestampColumn = None
+    layout: LayoutName = None
+    train_rows: TrainRows = None
+    train_times: TrainTimes = None
 
 
-def reader_for(
-    bundle: Bundle, timestamp_column: str | None, layout: Layout | None, ranges: Ranges
+@dataclass(frozen=True)
+class TestPart:
+    """Which part of the series is tested on."""
+
+    test_rows: TestRows = None
+    test_times: TestTimes = None
+
+
+WHOLE = TestPart()
+
+
+def reader_of(
+    reading: Reading,
+    part: TestPart = WHOLE,
+    *,
+    period_seconds: float,
+    columns: Sequence[str] | None,
+    tell: Callable[[str], None] = note,
 ) -> Reader:
+    """Reads what the options say; raises SettingInvalid."""
+    ranges: dict[Part, Range | None] = {
+        "train": parse_range(reading.train_rows, reading.train_times),
+        "test": parse_range(part.test_rows, part.test_times),
+    }
+    given = {half: own for half, own in ranges.items() if own is not None}
+    column, layout = reading.timestamp_column, reading.layout
+    return Reader(period_seconds, columns, column, layout, tell, given)
+
+
+def reader_for(bundle: Bundle, reading: Reading, part: TestPart = WHOLE) -> Reader:
     """Reads what the bundle can score: its dimensions, at its period."""
-    columns, period_seconds = bundle.manifest.dimensions, bundle.manifest.period_seconds
-    return Reader(period_seconds, columns, timestamp_column, layout, note, ranges)
+    known = bundle.manifest
+    return reader_of(reading, part, period_seconds=known.period_seconds, columns=known.dimensions)
+
+
+def names_of(columns: list[str] | None) -> list[str] | None:
+    """Of dimensions, as they were repeated or separated by commas."""
+    if not columns:
+        return None
+    return [name.strip() for given in columns for name in given.split(",") if name.strip()]
 
 
 def tell_of(

@@ -151,7 +151,10 @@ def valid(known: Mapping[str, object], *, where: Callable[[str], str] = str) -> 
         raise SettingInvalid(f"{model} cannot have {'; '.join(problems)}") from None
 
 
-def restored(known: Mapping[str, object]) -> Config:
-    """The configuration a manifest tells of; what it tells beside is left out."""
-    kind = CONFIGS[str(known["model"])]
-    return kind.model_validate({key: known[key] for key in kind.model_fields if key in known})
+def restored(known: Mapping[str, object], *, where: Callable[[str], str] = str) -> Config:
+    """The configuration a manifest tells of, without what it tells beside; raises SettingInvalid.
+
+    `where` makes of a knob's name what a message calls it.
+    """
+    fields = CONFIGS[str(known["model"])].model_fields
+    return valid({key: known[key] for key in fields if key in known}, where=where)

@@ -82,7 +82,7 @@ class LstmVaeConfig(WindowConfig):
         default="mse", description="gaussian: the spread of every value is learned, too"
     )
     scale_low: float = Field(default=0.02, gt=0, lt=1, description="of a learned spread")
-    kl_factor: float = Field(default=0.1, ge=0, description="weight of the divergence")
+    kl_weight: float = Field(default=0.1, ge=0, description="weight of the divergence")
     learning_rate: float = Field(default=3e-3, gt=0)
     batch: PositiveInt = Field(default=100, description="windows per update")
 
@@ -131,8 +131,8 @@ class RvaeConfig(WindowConfig):
     reconstruction: Literal["mse", "bce"] = Field(
         default="mse", description="bce: binary cross-entropy, values between 0 and 1"
     )
-    kl_factor: float = Field(default=1e-3, ge=0, description="weight of the divergence")
-    warm_up_epochs: int = Field(default=5, ge=0, description="the factor grows from 0 over these")
+    kl_weight: float = Field(default=1e-3, ge=0, description="weight of the divergence")
+    beta_epochs: int = Field(default=5, ge=0, description="the KL weight grows from 0 over these")
     learning_rate: float = Field(default=3e-3, gt=0)
 
     @field_validator("reconstruction")

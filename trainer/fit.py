@@ -19,7 +19,7 @@ from trainer.config import BlindSpotConfig, Config, GruVaeConfig, PcaConfig, Slm
 from trainer.configs_window import WindowConfig
 from trainer.epochs import counted
 from trainer.fitted import Fitted, Network
-from trainer.lessons import lesson_of
+from trainer.lessons import lesson_of, settle
 from trainer.linear import LAGS, fit_linear, residual_scale, window_ends
 from trainer.models.blind_spot import BlindSpot
 from trainer.models.gru_vae import GruVae
@@ -54,6 +54,7 @@ def fit(
         fitted = _fitted_to_trimmed(series, config) if config.trim else _prepare(series, config)
         lesson = lesson_of(fitted) if config.epochs else None
         if lesson is None:
+            settle(fitted)
             return fitted
         training = Training(lesson)  # moves the weights of the fitted network
 
@@ -137,6 +138,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
     for one, parts in zip(series, splits, strict=True):
         rows = impute(one.values, medians(one.values[parts.fit]))
         raw.append([rows[piece] for piece in stretches(one, parts.fit)])
+    chosen = config
     config = counted(config, [len(piece) for own in raw for piece in own])  # networks count on it
     dimensions = series[0].dimensions
     linear = fit_linear(raw, components=config.components(len(dimensions)))
@@ -148,6 +150,7 @@ def _prepare(series: Sequence[Series], config: Config) -> Fitted:
         nearest = fit_nearest(clipped, clusters=config.clusters, seed=config.seed)
     fitted = Fitted(
         config=config,
+        chosen=chosen,
         dimensions=dimensions,
         entities=tuple(one.entity for one in series),
         linear=linear,

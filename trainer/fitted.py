@@ -25,7 +25,8 @@ Network = BlindSpot | GruVae | Slmr | WindowNetwork | None
 class Fitted:
     """The closed-form parts, the network, and the series they were fitted to."""
 
-    config: Config
+    config: Config  # with an epoch that counts itself counted
+    chosen: Config  # as it was asked for; this is what a manifest tells
     dimensions: tuple[str, ...]
     entities: tuple[str, ...]  # entity i has index i + 1 in the graphs, 0 is the pooled one
     linear: Linear

@@ -7,15 +7,16 @@ import numpy as np
 from service.scoring.series import FloatArray
 from trainer.chunks import chunks
 from trainer.config import BlindSpotConfig, GruVaeConfig, SlmrConfig
-from trainer.configs_window import WindowConfig
+from trainer.configs_window import DagmmConfig, WindowConfig
 from trainer.fitted import Fitted
 from trainer.linear import LAGS
 from trainer.models.blind_spot import BlindSpot, BlindSpotLesson, Windows
+from trainer.models.dagmm import Dagmm
 from trainer.models.gru_vae import GruVae
 from trainer.models.gru_vae_lesson import GruVaeLesson, WindowsLesson
 from trainer.models.slmr import Slmr
 from trainer.models.slmr_lesson import SlmrLesson, SlmrWindows
-from trainer.models.window_lesson import WindowLesson, WindowRows
+from trainer.models.window_lesson import WindowLesson, WindowRows, settle_on
 from trainer.models.window_network import WindowNetwork
 from trainer.shuffled import Shuffled
 from trainer.training import Lesson
@@ -41,6 +42,14 @@ def lesson_of(fitted: Fitted) -> Lesson | None:
             first, second = (WindowRows(part, length=length) for part in parts)
             return WindowLesson(network, first, second, config=config)
     return None
+
+
+def settle(fitted: Fitted) -> None:
+    """What a network takes from the rows to fit without learning it, where nothing is learned."""
+    match fitted.network, fitted.config:
+        case Dagmm() as network, DagmmConfig(window_length=length):
+            rows, _ = _pieces(fitted, fitted.residual)
+            settle_on(network, WindowRows(rows, length=length))
 
 
 def _of_gru_vae(fitted: Fitted, network: GruVae, config: GruVaeConfig) -> Lesson:

@@ -48,8 +48,7 @@ class Material:
     def thresholds(self) -> dict[str, Measures]:
         """Threshold -> its measures."""
         calm = calm_scores(self.held_out, self.held_out_scored)
-        period_seconds = self.bundle.manifest.period_seconds
-        return threshold_rows(self.evaluation, calm, SHOWN, period_seconds=period_seconds)
+        return threshold_rows(self.bundle, self.evaluation, calibration=calm, choices=SHOWN)
 
     @cached_property
     def incidents(self) -> dict[str, FloatArray]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from service.scoring.series import Series
 from trainer.canvas import ALARM, BLAME, LABEL, MODEL, QUIET, TRUE, clean, figure_of, save
 from trainer.measures.events import BoolArray, FloatArray, IntArray, runs
+from trainer.pictures.thinning import extremes
 
 BINS = 1500  # points drawn of a long timeline; each shows the extremes of its bin
 FLOOR = 1e-2  # of a score on a log axis
@@ -62,7 +63,7 @@ def plot_timeline(path: Path, series: Series, score: FloatArray, is_anomaly: Boo
     if series.label is not None:
         _shade(axes, times, series.label, LABEL, "labelled anomaly")
     shown = np.maximum(score, FLOOR)
-    rows = _extremes(shown)
+    rows = extremes(shown, BINS)
     axes.plot(times[rows], shown[rows], color=TRUE, linewidth=0.6, label="score")
     alarms = np.flatnonzero(is_anomaly)
     axes.plot(times[alarms], shown[alarms], ".", color=ALARM, markersize=3, label="anomaly")
@@ -146,18 +147,6 @@ def _elapsed(series: Series) -> tuple[FloatArray, str]:
         if seconds[-1] >= 3 * length:
             return seconds / length, unit
     return seconds / 60.0, "minutes"
-
-
-def _extremes(values: FloatArray) -> IntArray:
-    """Rows of the lowest and highest value of each of `BINS` bins, in order; all when few."""
-    if len(values) <= 2 * BINS:
-        return np.arange(len(values))
-    known = np.nan_to_num(values, nan=-np.inf)
-    starts = np.linspace(0, len(values), BINS + 1).astype(np.int64)[:-1]
-    bins = np.split(known, starts[1:])
-    lowest = starts + [int(part.argmin()) for part in bins]
-    highest = starts + [int(part.argmax()) for part in bins]
-    return np.unique(np.concatenate([lowest, highest]))
 
 
 def _shade(axes: Axes, times: FloatArray, flags: BoolArray, color: str, name: str) -> None:

@@ -14,9 +14,9 @@ from trainer.workers import DIED, THREADS, Ended, Said, Task, attempt
 
 
 class RayWorkers:
-    """As many tasks at once as the cluster has CPUs, or fewer; raises SettingInvalid."""
+    """As many tasks at once as the cluster has CPUs for their threads; raises SettingInvalid."""
 
-    def __init__(self, address: str, count: int | None = None) -> None:
+    def __init__(self, address: str, count: int | None = None, *, threads: int = 1) -> None:
         try:
             ray: Any = import_module("ray")  # an extra
             queue: Any = import_module("ray.util.queue")
@@ -28,8 +28,9 @@ class RayWorkers:
         except (ConnectionError, ValueError) as error:
             raise SettingInvalid(f"no Ray cluster at {address}: {error}") from None
         self._ray, self._said = ray, queue.Queue()
-        self.count = count or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-        self._do = ray.remote(num_cpus=1, max_retries=0)(_do)
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        self.count = count or max(cores // threads, 1)
+        self._do = ray.remote(num_cpus=min(threads, cores), max_retries=0)(_do)
 
     def start(self, name: str, task: Task) -> "Future[Ended]":
         """Have the task done somewhere."""

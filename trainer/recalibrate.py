@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from service.errors import TrainingFailed
 from service.scoring.bundle import (
     Bundle,
     Calibration,
@@ -23,12 +24,16 @@ from service.scoring.bundle import (
     write_manifest,
 )
 from service.scoring.calibration import usual_cap
+from service.scoring.fold import Fold
+from service.scoring.offline import score_series
 from service.scoring.series import Series
+from trainer.budget import budget_of
 from trainer.build import WARM_UP_WINDOWS, moving
 from trainer.calibrate import Row, fit_rows
 from trainer.fit import digest_of
 from trainer.material import HISTORY
 from trainer.observe import FloatArray, Stretch
+from trainer.thresholds import Choice, level
 from trainer.windows import impute, medians
 
 
@@ -38,6 +43,7 @@ class Wish:
 
     budget: float | None = None  # None: the budget of the bundle
     keeps_center: bool = False
+    threshold: Choice | None = None  # the budget is the one that deploys it, instead
 
 
 def recalibrate(
@@ -65,8 +71,26 @@ def recalibrate(
         "recalibrated_from": bundle.manifest.version,
         "recalibrated_sha256": digest_of(series),
     }
-    changes = {"supported_p": supported_p, "training": {**manifest.training, **origin}}
-    return _written(replace(draft, calibration=calibration), changes, output)
+    changes: dict[str, object] = {
+        "supported_p": supported_p,
+        "training": {**manifest.training, **origin},
+    }
+    new = replace(draft, calibration=calibration)
+    if wish.threshold is not None:
+        changes["default_budget"] = _budget(new, series, wish.threshold)
+    return _written(new, changes, output)
+
+
+def _budget(bundle: Bundle, series: Sequence[Series], choice: Choice) -> float:
+    """Mean over entities of the budgets that deploy a threshold on their scores."""
+    scored = score_series(Fold(bundle), series)
+    found = [
+        budget_of(bundle, one.entity, level(choice, own.score[np.isfinite(own.score)]))
+        for one, own in zip(series, scored, strict=True)
+    ]
+    if not np.isfinite(found).any():
+        raise TrainingFailed(f"no budget flags as many, or as few, points as {choice} does")
+    return float(np.nanmean(found))
 
 
 def rows_of(bundle: Bundle, series: Sequence[Series]) -> dict[int, list[Series]]:

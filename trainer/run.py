@@ -149,11 +149,14 @@ def score_untrained(bundle: Bundle, halves: Halves, stages: Stages) -> list[Scor
 
 
 def config_of(bundle: Bundle) -> Config:
-    """The configuration a bundle was trained with, as its manifest tells it."""
+    """The configuration a bundle was trained with, as its manifest tells it.
+
+    Raises SettingInvalid where it tells none, or one that this trainer no longer knows.
+    """
     known = bundle.manifest.training
     if known.get("model") not in CONFIGS:
         raise SettingInvalid(f"the manifest of {bundle.title} does not tell how it was trained")
-    return restored(known)
+    return restored(known, where=lambda knob: f"{knob} (the manifest of {bundle.title})")
 
 
 def publish(material: Material, stages: Stages, *, has_report: bool) -> Bundle:

@@ -37,6 +37,19 @@ BOUNDED: Mapping[Model, Mapping[str, str]] = {  # besides, or instead
     "slmr": {"mask_ratio": "0..0.4"},
 }
 
+# knobs that leave the held-out loss what it is: sizes, and how weights are found. All others may
+# change what it is measured in, what it is taken over, or how many updates lie before it
+SAME_LOSS = frozenset(
+    {"seed", "threads", "members", "deciding", "ranking", "clusters"}
+    | {"hidden", "dense", "latent", "lstm_hidden", "embed", "depth", "layers", "memory_layers"}
+    | {"flows", "flow_type", "cell", "conv_groups", "group_channels", "dilations", "squeeze"}
+    | {"forecast_hidden", "forecast_layers", "decoder_hidden", "decoder_layers"}
+    | {"dropout", "input_dropout", "mask_mode", "mask_ratio", "mask_length"}
+    | {"batch", "lanes", "tbptt_steps", "reset_probability", "optimiser", "learning_rate", "l2"}
+    | {"gradient_norm", "anneal_factor", "anneal_epochs", "patience", "min_change"}
+)
+OTHER_LOSS: Mapping[Model, frozenset[str]] = {"rvae": frozenset({"latent"})}  # KL is their mean
+
 
 @dataclass(frozen=True)
 class Between:
@@ -73,6 +86,12 @@ def usual_space(config: Config) -> Space:
             space[knob] = Between(round(low) if is_whole else low, high, True, is_whole)
     own = BOUNDED.get(config.model, {})
     return space | {knob: _parsed(config.model, knob, text) for knob, text in own.items()}
+
+
+def incomparable(space: Space, model: Model) -> list[str]:
+    """The knobs between whose values held-out losses cannot be compared."""
+    same = SAME_LOSS - OTHER_LOSS.get(model, frozenset())
+    return [knob for knob in space if knob not in same]
 
 
 def space_of_pairs(pairs: Sequence[str], model: Model) -> Space:

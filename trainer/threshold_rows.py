@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from service.scoring.bundle import Bundle
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from service.scoring.tail import SECONDS_PER_DAY
+from trainer.budget import budget_of
 from trainer.evaluate import Evaluation, Measures, mean_over_entities
 from trainer.measures.decisions import (
     composite_f1,
@@ -28,6 +30,7 @@ SHOWN = [
 ]
 SHOWN_MEASURES = {
     "threshold": "threshold",
+    "budget": "budget that deploys it",
     "flagged_points": "flagged points",
     "precision": "precision",
     "recall": "recall",
@@ -46,16 +49,17 @@ def calm_scores(held_out: Sequence[Series], scored: Sequence[Scored]) -> dict[st
 
 
 def threshold_rows(
+    bundle: Bundle,
     evaluation: Evaluation,
+    *,
     calibration: Mapping[str, FloatArray],
     choices: Sequence[Choice],
-    *,
-    period_seconds: float,
 ) -> dict[str, Measures]:
     """Threshold -> its measures, mean over the test series it can be chosen for.
 
     `calibration`: the scores of every entity's points taken as normal, see `calm_scores`.
     """
+    period_seconds = bundle.manifest.period_seconds
     measured: dict[str, list[Measures]] = {SERVICE: [], **{str(one): [] for one in choices}}
     for one, own in zip(evaluation.series, evaluation.scored, strict=True):
         is_scored = np.isfinite(own.score)
@@ -68,7 +72,10 @@ def threshold_rows(
         for name, decided in decisions.items():
             if decided is not None and len(scores):
                 days = len(scores) * period_seconds / SECONDS_PER_DAY
-                measured[name].append(_measures(decided, label, days=days))
+                measures = _measures(decided, label, days=days)
+                if name != ORACLE:
+                    measures["budget"] = budget_of(bundle, one.entity, decided.threshold)
+                measured[name].append(_known(measures))
     return {name: mean_over_entities(rows) for name, rows in measured.items() if rows}
 
 
@@ -85,6 +92,10 @@ def _measures(decided: Decided, label: BoolArray | None, *, days: float) -> Meas
             "false_episodes_per_day": false_episodes(label, flags) / days,
             "median_delay_points": median_delay(label, flags),
         }
+    return measures
+
+
+def _known(measures: Measures) -> Measures:
     return {name: value for name, value in measures.items() if np.isfinite(value)}
 
 
@@ -102,6 +113,7 @@ def section_of(rows: Mapping[str, Measures]) -> str:
         f"## Thresholds\n\n{markdown(*table_of(rows))}\n\n"
         "Ways to choose a threshold, on the score of the bundle: *service* is the one that serves, "
         "from the budget. The others see scores of the calibration stretch; *spot* and *dspot* "
-        "move on with the stream, their median is shown. *best-f1* is chosen on the labels "
+        "move on with the stream, their median is shown. The *budget* of a column deploys "
+        "its threshold. *best-f1* is chosen on the labels "
         "themselves: a ceiling for evaluation, not a result."
     )

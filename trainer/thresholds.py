@@ -73,16 +73,31 @@ def decide(
     if choice.method == ORACLE:
         found = best_f1(label, scores) if label is not None and label.any() else None
         return None if found is None else Decided(found, scores >= found)
-    if choice.method == "fixed":
-        return Decided(choice.number, scores > choice.number)
-    if not len(calibration):
+    if choice.method != "fixed" and not len(calibration):
         return None
     if choice.method in {"spot", "dspot"}:
         is_drifting = choice.method == "dspot"
         levels, flags = spot(calibration, scores, choice.number, is_drifting=is_drifting)
         return Decided(float(np.median(levels)), flags) if len(scores) else None
-    found = LEVELS[choice.method](calibration, choice.number)
+    found = level(choice, calibration)
     return Decided(found, scores > found)
+
+
+def level(choice: Choice, calibration: FloatArray) -> float:
+    """The threshold itself, of a choice that stays where it is; raises SettingInvalid of others."""
+    expect_deployable(choice)
+    if choice.method == "fixed":
+        return choice.number
+    return LEVELS[choice.method](calibration, choice.number)
+
+
+def expect_deployable(choice: Choice) -> None:
+    """Raise SettingInvalid where a threshold moves, or has looked at labels."""
+    if choice.method != "fixed" and choice.method not in LEVELS:
+        raise SettingInvalid(
+            "expected a threshold that stays where it is and sees no label (pot, quantile, epsilon "
+            f"or fixed), got {choice}"
+        )
 
 
 def pot(calibration: FloatArray, risk: float) -> float:

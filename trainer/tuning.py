@@ -2,7 +2,8 @@
 
 Akiba et al.: Optuna, KDD 2019. The sampler is TPE (Bergstra et al., NIPS 2011), which takes the
 trials under way for bad ones, so that those side by side differ. A trial whose held-out loss is
-behind the median of the others at the same epoch is pruned.
+behind the median of the others at the same epoch is pruned, unless the search is among losses that
+cannot be compared, see `search_space.incomparable`.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from trainer.search_space import Between, Space
 from trainer.side_by_side import work_off
 from trainer.training import Progress
 from trainer.watch import watching
-from trainer.workers import Workers, single_threaded
+from trainer.workers import Workers, at_once, single_threaded
 
 JOURNAL, STUDY = "study.journal", "tune"
 FIRST_TRIALS, FIRST_EPOCHS = 5, 2  # of which nothing is pruned
@@ -99,7 +100,7 @@ def opened(search: Search) -> optuna.Study:
     return study
 
 
-def run(search: Search, trials: int, *, workers: int, is_quiet: bool) -> None:
+def run(search: Search, trials: int, *, workers: int | None, is_quiet: bool) -> None:
     """Do as many trials as are left; one that fails stops no other."""
     study = opened(search)
     done = len(study.get_trials(deepcopy=False, states=DONE))
@@ -108,7 +109,8 @@ def run(search: Search, trials: int, *, workers: int, is_quiet: bool) -> None:
     console = Console(stderr=True, quiet=is_quiet)
     with single_threaded(), watching(console, title="trials", jobs="trials") as watch:
         watch.begin(total=len(tasks), reused=done)
-        pool = Workers(min(workers, max(len(tasks), 1)))
+        count = at_once(workers, threads=search.base.threads, tell=console.print)
+        pool = Workers(min(count, max(len(tasks), 1)))
         try:
             work_off(tasks, pool, watch)
         finally:

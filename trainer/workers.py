@@ -1,4 +1,4 @@
-"""Workers: processes of one thread each that do a task and tell what they are at."""
+"""Workers: processes that do a task each and tell what they are at."""
 
 import multiprocessing
 import os
@@ -66,6 +66,20 @@ def outcome(future: "Future[Ended]") -> Ended:
         return future.result()
     except BrokenProcessPool:
         return Ended(DIED)
+
+
+def at_once(wanted: int | None, *, threads: int, tell: Callable[[str], object]) -> int:
+    """How many tasks of so many threads run side by side: as many as the cores have room for.
+
+    Tasks keep their threads, for sums depend on how many there are. Of one thread there may be more
+    than cores where that is wanted.
+    """
+    room = max((os.cpu_count() or 1) // threads, 1)
+    if wanted is None or (threads > 1 and wanted > room):
+        if wanted is not None:
+            tell(f"{room} at once, not {wanted}: each has {threads} threads of {os.cpu_count()}")
+        return room
+    return wanted
 
 
 class Workers:

@@ -12,13 +12,12 @@ from rich.table import Table
 
 from service.cli.files import Part, fitted_to, progress_bar
 from service.cli.options import in_a_folder, positive
-from service.errors import BadInput
+from service.cli.scored_file import expect_writable, write_scored
 from service.scoring.bundle import load_bundle
 from service.scoring.fold import Fold, shares_of, top_causes
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored, score_series
 from service.scoring.series import Series, read_series
-from service.scoring.series_json import write_marked
 
 CAUSES_SHOWN = 3
 
@@ -29,7 +28,7 @@ def score(
         Path, typer.Option("--input", help="NPZ, CSV, Parquet or JSON of one entity.")
     ],
     output: Annotated[
-        Path | None, typer.Option(help="NPZ to write; JSON of a JSON input.", callback=in_a_folder)
+        Path | None, typer.Option(help="NPZ or CSV to write; JSON of JSON.", callback=in_a_folder)
     ] = None,
     part: Annotated[Part, typer.Option(help="Which part of an NPZ.")] = Part.TEST,
     entity: Annotated[str | None, typer.Option(help="Default: the name of the file.")] = None,
@@ -39,8 +38,8 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a series offline and list its incidents with their causes."""
-    if _is_json(output) and not _is_json(input_):
-        raise BadInput(f"{output}: expected a name ending in .npz, for the input is not JSON")
+    if output is not None:
+        expect_writable(output, input_)
     fold = Fold(load_bundle(bundle), budget=budget)
     period_seconds = fold.bundle.manifest.period_seconds
     series = read_series(input_, part=part.value, period_seconds=period_seconds)
@@ -49,32 +48,14 @@ def score(
     with progress_bar(is_shown=not as_json) as progress:
         task = progress.add_task(f"scoring {series.entity}", total=len(series.values))
         [scored] = score_series(fold, [series], on_point=lambda n: progress.advance(task, n))
-    if output is not None and _is_json(output):
-        write_marked(output, input_, is_anomaly=scored.is_anomaly, score=scored.score)
-    elif output is not None:
-        write_scored(output, scored)
+    if output is not None:
+        write_scored(output, scored, series=series, origin=input_)
     incidents = _incidents(series, scored)
     if as_json:
         summary = {"entity": series.entity, "bundle": fold.bundle.title, **_counts(scored)}
         typer.echo(json.dumps({**summary, "incidents": incidents}))
     else:
         _show(fold, series, scored, incidents)
-
-
-def _is_json(path: Path | None) -> bool:
-    return path is not None and path.suffix.lower() == ".json"
-
-
-def write_scored(path: Path, scored: Scored) -> None:
-    """Write the verdicts as arrays.
-
-    `score, severity, is_anomaly, p_value, status` (time,); `contribution, expected` (time, dim).
-    """
-    np.savez_compressed(
-        path,
-        allow_pickle=False,
-        **{name: value for name, value in vars(scored).items() if name != "told"},
-    )
 
 
 def _counts(scored: Scored) -> dict[str, int]:

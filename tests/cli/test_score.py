@@ -1,3 +1,4 @@
+import csv
 import json
 from collections.abc import Callable
 from functools import partial
@@ -216,4 +217,45 @@ def test_json_goes_in_and_comes_out_with_its_anomalies_marked(
 
 def test_json_comes_out_only_of_json(score: Call, file: Path, tmp_path: Path) -> None:
     ended = score("--input", str(file), "--output", str(tmp_path / "out.json"))
-    assert_refused(ended, 2, "expected a name ending in .npz")
+    assert_refused(ended, 2, "bad_input", "expected a name ending in .npz or .csv")
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.parquet", "out.npz.gz"])
+def test_an_output_of_another_kind_is_refused_before_anything_is_read(
+    score: Call, tmp_path: Path, name: str
+) -> None:
+    ended = score("--input", str(tmp_path / "missing.npz"), "--output", str(tmp_path / name))
+    assert_refused(ended, 2, "bad_input", name, "expected a name ending in .npz, .csv or .json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_are_written_under_the_name_that_was_given(
+    score: Call, file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "OUT.NPZ"
+    assert score("--input", str(file), "--output", str(output)).code == 0
+    with np.load(output) as arrays:
+        assert len(arrays["score"]) == COUNT
+
+
+def test_a_csv_has_a_row_for_every_point(
+    score: Call, file: Path, tmp_path: Path, fold: Fold
+) -> None:
+    output = tmp_path / "out.csv"
+    assert score("--input", str(file), "--output", str(output)).code == 0
+    [expected] = score_series(fold, SERIES[:1])
+    with output.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == [
+        *("timestamp", "status", "score", "severity", "is_anomaly", "p_value"),
+        *(f"contribution_{name}" for name in DIMENSIONS),
+    ]
+    assert [int(row["timestamp"]) for row in rows] == SERIES[0].timestamps_ms.tolist()
+    assert [row["status"] for row in rows] == expected.status.tolist()
+    assert [row["is_anomaly"] == "1" for row in rows] == expected.is_anomaly.tolist()
+    for name in ("score", "severity", "p_value"):
+        found = np.array([float(row[name] or "nan") for row in rows])
+        assert found.tobytes() == getattr(expected, name).tobytes(), name
+    contribution = [[row[f"contribution_{name}"] for name in DIMENSIONS] for row in rows]
+    found = np.array([[np.float32(cell or "nan") for cell in cells] for cells in contribution])
+    np.testing.assert_array_equal(found, expected.contribution)

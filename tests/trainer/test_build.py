@@ -9,6 +9,8 @@ from service.scoring.series import Series
 from tests.trainer.small import series, tiny
 from trainer.build import WARM_UP_WINDOWS, build_bundle, held_out, never_moved
 from trainer.fit import Fitted, fit
+from trainer.recipe import Source, configured, of_bundle
+from trainer.run import config_of
 
 
 def untrained(*given: Series) -> Fitted:
@@ -43,6 +45,18 @@ def test_calibration_knows_which_values_were_imputed() -> None:
     assert np.isfinite(stretch.values).all()
     assert np.flatnonzero(stretch.is_missing.any(axis=0)).tolist() == [1]
     assert stretch.is_missing[:, 1].sum() == 50
+
+
+@pytest.mark.slow
+def test_a_manifest_tells_of_an_epoch_that_counts_itself_as_it_was_chosen(tmp_path: Path) -> None:
+    config = tiny("lstm_vae", epochs=0, epoch_steps=0)
+    fitted = fit([series()], config)
+    bundle = build_bundle(fitted, tmp_path, name="counted", period_seconds=60.0)
+    assert config_of(bundle) == config
+    assert configured(Source({}), like=of_bundle(bundle)) == config
+    part = fitted.splits[0].fit
+    updates = -(-(part.stop - part.start - config.window_length + 1) // 32)
+    assert bundle.manifest.training["counted_epoch_steps"] == updates > 1
 
 
 @pytest.mark.slow

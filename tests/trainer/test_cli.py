@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.scoring.bundle import load_bundle
+from service.scoring.bundle import load_bundle, write_manifest
 from service.scoring.fold import Fold
 from service.scoring.offline import score_series
 from service.scoring.series import read_series
@@ -345,6 +345,16 @@ def test_an_untrained_network_needs_a_bundle_that_tells_how_it_was_trained(
     ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--untrained")
     assert (ran.code, is_one_red_line(ran)) == (2, True)
     assert "does not tell how it was trained" in ran.err
+
+
+def test_an_untrained_network_needs_knobs_that_this_trainer_knows(run: Run, tmp_path: Path) -> None:
+    bundle = loaded_tiny_bundle(tmp_path)
+    training = {**preset("small").model_dump(exclude_none=True), "hidden": 0}
+    write_manifest(bundle.folder, bundle.manifest.model_copy(update={"training": training}))
+    ran = run("evaluate", bundle.folder, "--data", npz(tmp_path), "--untrained")
+    assert (ran.code, is_one_red_line(ran)) == (2, True)
+    told = f"blind_spot cannot have hidden (the manifest of {load_bundle(bundle.folder).title})"
+    assert told in ran.err
 
 
 def test_evaluate_refuses_other_dimensions(run: Run, tmp_path: Path) -> None:

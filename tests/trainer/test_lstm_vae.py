@@ -21,7 +21,7 @@ def windows() -> torch.Tensor:
 
 @torch.no_grad()
 def test_loss_is_the_mean_square_and_the_divergence_per_value() -> None:
-    model, x = network(kl_factor=0.5), windows()
+    model, x = network(kl_weight=0.5), windows()
     code = model.encode(x)
     mean, scale = model.read(model.decode(code.mean, steps=6))
     assert bool((scale == 1).all())
@@ -31,7 +31,7 @@ def test_loss_is_the_mean_square_and_the_divergence_per_value() -> None:
 
 @torch.no_grad()
 def test_learned_spread_is_that_of_a_normal_density_and_bounded() -> None:
-    model, x = network(likelihood="gaussian", kl_factor=0.0), windows()
+    model, x = network(likelihood="gaussian", kl_weight=0.0), windows()
     mean, scale = model.read(model.decode(model.encode(x).mean, steps=6))
     assert CONFIG.scale_low < float(scale.min()) <= float(scale.max()) < 1
     density = norm.logpdf(x.numpy(), mean.numpy(), scale.numpy())

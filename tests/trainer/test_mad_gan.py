@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from service.errors import SettingInvalid
 from trainer.config import preset
@@ -38,6 +39,38 @@ def test_encoder_does_not_bend_the_generator_towards_its_own_codes() -> None:
     reached = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
     assert reached == {"encoder"}
     torch.testing.assert_close(loss.value, loss.terms["deception"] + loss.terms["inversion"])
+
+
+def gradients(model: MadGan, part: nn.Module, *, step: int) -> torch.Tensor:
+    """Of the loss by all weights of a part, in a turn."""
+    torch.manual_seed(2)
+    value = model.loss(windows(), step=step).value
+    found = torch.autograd.grad(value, list(part.parameters()))
+    return torch.cat([one.flatten() for one in found])
+
+
+def test_encoder_learns_the_same_in_every_turn_whatever_the_generator_weighs() -> None:
+    model = network(cycle_weight=100.0)
+    critical, creative = (gradients(model, model.encoder, step=step) for step in (1, 2))
+    torch.testing.assert_close(creative, critical)
+    published = network(cycle_weight=0.0)
+    torch.testing.assert_close(gradients(published, published.encoder, step=2), critical)
+
+
+def test_weight_is_of_the_share_of_the_generator_in_inverting_it() -> None:
+    by_weight = []
+    for weight in (0.0, 50.0, 100.0):
+        model = network(cycle_weight=weight)
+        by_weight.append(gradients(model, model.generator, step=2))
+    none, half, whole = by_weight
+    torch.testing.assert_close(whole - none, 2 * (half - none), rtol=1e-3, atol=1e-5)
+    assert float((half - none).abs().max()) > 1e-3
+    alone = network(cycle_weight=0.0)
+    torch.manual_seed(2)
+    deception = alone.loss(windows(), step=2).terms["deception"]
+    wanted = torch.autograd.grad(deception, list(alone.generator.parameters()))
+    alone_wanted = torch.cat([one.flatten() for one in wanted])
+    torch.testing.assert_close(none, alone_wanted, rtol=1e-3, atol=1e-5)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from service.errors import SettingInvalid
-from service.scoring.bundle import Bundle
+from service.scoring.bundle import Bundle, load_bundle
 from tests.builders import loaded_tiny_bundle
 from trainer.config import CONFIGS, Config, preset
 from trainer.recipe import Source, configured, of_bundle, of_file, of_pairs, together
@@ -25,7 +25,9 @@ def bundle_of(folder: Path, config: Config) -> Bundle:
     )
 
 
+ROOT = Path(__file__).parents[2]
 NO_FLAGS = Source({})
+SHIPPED = sorted(path.parent for path in ROOT.glob("exported_models/*/*/bundle.json"))
 
 
 def test_nothing_said_is_the_small_preset_of_the_default_model() -> None:
@@ -52,6 +54,16 @@ def test_a_manifest_gives_back_the_configuration_of_any_model(model: str, seed: 
     config = preset("small", model=model, seed=seed)  # type: ignore[arg-type]
     told = config.model_dump(exclude_none=True)
     assert configured(NO_FLAGS, like=Source(told, "one/abc")) == config
+
+
+@pytest.mark.parametrize(
+    "folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}"
+)
+def test_a_shipped_bundle_gives_back_its_configuration(folder: Path) -> None:
+    like = of_bundle(load_bundle(folder))
+    config = configured(NO_FLAGS, like=like)
+    told = config.model_dump(exclude_none=True)
+    assert {key: told[key] for key in like.knobs} == dict(like.knobs)
 
 
 def test_a_bundle_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from trainer.config import preset
 from trainer.configs_window import RvaeConfig
 from trainer.models.rvae import Rvae
 
-CONFIG = RvaeConfig(window_length=6, hidden=5, dense=4, latent=2, epoch_steps=10, warm_up_epochs=2)
+CONFIG = RvaeConfig(window_length=6, hidden=5, dense=4, latent=2, epoch_steps=10, beta_epochs=2)
 
 
 def network(**changes: object) -> Rvae:
@@ -20,7 +20,7 @@ def windows() -> torch.Tensor:
 
 @torch.no_grad()
 def test_factor_grows_while_it_warms_up() -> None:
-    model = network(kl_factor=0.5)
+    model = network(kl_weight=0.5)
 
     def weight(step: int) -> float:
         loss = model.loss(windows(), step=step)
@@ -28,7 +28,7 @@ def test_factor_grows_while_it_warms_up() -> None:
 
     assert weight(5) == pytest.approx(0.125, rel=1e-3)
     assert weight(20) == weight(90) == pytest.approx(0.5, rel=1e-3)
-    cold = network(warm_up_epochs=0, kl_factor=0.5).loss(windows(), step=1)
+    cold = network(beta_epochs=0, kl_weight=0.5).loss(windows(), step=1)
     assert float(cold.value) == pytest.approx(
         float(cold.terms["reconstruction"] + 0.5 * cold.terms["KL"])
     )
@@ -45,7 +45,7 @@ def test_binary_cross_entropy_expects_probabilities() -> None:
     assert 0 < float(mean.min()) <= float(mean.max()) < 1
     torch.testing.assert_close(mean, torch.sigmoid(out)[:, -1])
     divergence = code.divergence().mean() / 2
-    torch.testing.assert_close(loss, known + CONFIG.kl_factor * divergence)
+    torch.testing.assert_close(loss, known + CONFIG.kl_weight * divergence)
 
 
 def test_what_a_pca_leaves_over_is_no_probability() -> None:

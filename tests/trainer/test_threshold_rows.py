@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.scoring.bundle import Bundle
@@ -8,6 +9,7 @@ from service.scoring.fold import Fold
 from service.scoring.offline import score_series
 from tests.builders import ENTITIES, loaded_tiny_bundle, series_like
 from tests.trainer.test_report import labelled, with_fault
+from trainer.budget import budget_of
 from trainer.datasets import Halves
 from trainer.evaluate import Measures, evaluate
 from trainer.report import write_report
@@ -28,7 +30,7 @@ def rows(bundle: Bundle, *, is_labelled: bool = True, calm: bool = True) -> dict
     held_out = [series_like(entity, 900, seed=1) for entity in ENTITIES] if calm else []
     evaluation = evaluate(Halves([], tests), score_series(fold, tests), period_seconds=60.0)
     scores = calm_scores(held_out, score_series(fold, held_out))
-    return threshold_rows(evaluation, scores, SHOWN, period_seconds=60.0)
+    return threshold_rows(bundle, evaluation, calibration=scores, choices=SHOWN)
 
 
 def test_every_threshold_finds_a_plain_fault_and_none_beats_the_oracle(bundle: Bundle) -> None:
@@ -45,8 +47,29 @@ def test_without_labels_there_are_thresholds_and_flags_alone(bundle: Bundle) -> 
     found = rows(bundle, is_labelled=False)
     assert "best-f1" not in found
     assert {frozenset(measures) for measures in found.values()} == {
-        frozenset({"threshold", "flagged_points"})
+        frozenset({"threshold", "flagged_points", "budget"})
     }
+
+
+def test_the_budget_of_a_threshold_flags_what_the_threshold_does(bundle: Bundle) -> None:
+    [own] = score_series(Fold(bundle), [with_fault(series_like("alpha", 400, seed=2))])
+    score = np.nan_to_num(own.score)
+    for threshold in (0.8, 1.0, 1.7):
+        budget = budget_of(bundle, "alpha", threshold)
+        fold = Fold(bundle, budget=budget)
+        [other] = score_series(fold, [with_fault(series_like("alpha", 400, seed=2))])
+        np.testing.assert_array_equal(other.is_anomaly, score > threshold)
+        assert (budget > bundle.manifest.default_budget) == (threshold < 1)
+    assert budget_of(bundle, "alpha", 1.0) == pytest.approx(bundle.manifest.default_budget)
+    assert np.isnan(budget_of(bundle, "alpha", 1e-3))
+    assert np.isnan(budget_of(bundle, "alpha", 100.0))
+
+
+def test_every_threshold_but_the_oracle_has_a_budget(bundle: Bundle) -> None:
+    found = rows(bundle)
+    assert [name for name, measures in found.items() if "budget" not in measures] == ["best-f1"]
+    assert found["service"]["budget"] == pytest.approx(bundle.manifest.default_budget)
+    assert found["fixed:1.5"]["budget"] < found["service"]["budget"]
 
 
 def test_without_a_training_half_there_is_what_needs_none(bundle: Bundle) -> None:

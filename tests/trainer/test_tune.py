@@ -1,4 +1,5 @@
 import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -6,13 +7,22 @@ import numpy as np
 import optuna
 import pytest
 
+import trainer
 from service.errors import SettingInvalid
 from tests.trainer.small import TINY, series, tiny
 from tests.trainer.test_cli import Run, is_one_red_line, run as run
-from trainer.config import Model
+from trainer.config import CONFIGS, Model
 from trainer.objectives import exam_of, expect_loss
 from trainer.recipe import Source, configured, of_file
-from trainer.search_space import Between, OneOf, space_of_file, space_of_pairs, usual_space
+from trainer.search_space import (
+    SAME_LOSS,
+    Between,
+    OneOf,
+    incomparable,
+    space_of_file,
+    space_of_pairs,
+    usual_space,
+)
 from trainer.training import Progress
 from trainer.tuning import Reporting
 
@@ -83,6 +93,31 @@ def test_a_file_has_ranges_and_lists(tmp_path: Path) -> None:
         space_of_file(file, "blind_spot")
     with pytest.raises(SettingInvalid, match="cannot read"):
         space_of_file(tmp_path / "none.toml", "blind_spot")
+
+
+@pytest.mark.parametrize(
+    ("model", "pair"),
+    [
+        ("gru_vae", "kl_weight=0.1..1"),
+        ("gru_vae", "is_linear_skip=true,false"),
+        ("gru_vae", "window_length=16..64"),
+        ("gru_vae", "pca_components=1..3"),
+        ("gru_vae", "epoch_steps=10..50"),
+        ("slmr", "likelihood=laplace,rmse"),
+        ("slmr", "gamma=0.5..1"),
+        ("rvae", "latent=2..8"),
+    ],
+)
+def test_losses_cannot_be_compared_where_a_knob_makes_another_loss(model: Model, pair: str) -> None:
+    space = space_of_pairs(["hidden=4..16", pair, "learning_rate=1e-4..1e-2"], model)
+    assert incomparable(space, model) == [pair.partition("=")[0]]
+
+
+def test_knobs_that_leave_the_loss_as_it_is_are_known() -> None:
+    known = {knob for kind in CONFIGS.values() for knob in kind.model_fields}
+    assert known >= SAME_LOSS
+    models: list[Model] = ["blind_spot", "gru_vae", "slmr", "mad_gan", "mtad_gat", "usad"]
+    assert [incomparable(usual_space(tiny(model)), model) for model in models] == [[]] * 6
 
 
 # ---- what is made better
@@ -171,3 +206,25 @@ def test_the_usual_search_asks_for_breaks_and_needs_no_label(run: Run, tmp_path:
     assert 0.05 < float(second["value"]) <= float(first["value"]) <= 1
     told = tomllib.loads((output / "best.toml").read_text())
     assert (told["model"], told["preset"]) == ("linear", "small")
+
+
+@pytest.mark.parametrize(("missing", "code"), [("optuna", 2), ("trainer.canvas", None)])
+def test_only_a_missing_optuna_is_a_missing_extra(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    code: int | None,
+) -> None:
+    for name in ("tuning", "trials"):
+        monkeypatch.delitem(sys.modules, f"trainer.{name}", raising=False)
+        monkeypatch.delattr(trainer, name, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    words = ["tune", "--data", folder(tmp_path), "--output", tmp_path / "search", *TUNE]
+    if code is None:
+        with pytest.raises(ModuleNotFoundError, match="canvas"):
+            run(*words)
+        return
+    ran = run(*words)
+    assert (ran.code, is_one_red_line(ran)) == (code, True)
+    assert "gaugewatch[tune]" in ran.err

@@ -17,6 +17,7 @@ from trainer.fit import Fitted, fit
 from trainer.graphs import state_shapes, step_graph, window_graph, window_outputs
 from trainer.lessons import lesson_of
 from trainer.measures.ranking import average_precision
+from trainer.models.dagmm import Dagmm
 from trainer.models.window_lesson import WindowLesson, WindowRows
 from trainer.models.window_network import WindowNetwork
 from trainer.models.window_table import NETWORKS, window_network
@@ -43,7 +44,7 @@ LEARNING: dict[Model, dict[str, object]] = {
         "epochs": 8,
         "epoch_steps": 50,
         "learning_rate": 1e-2,
-        "kl_factor": 1e-4,
+        "kl_weight": 1e-4,
     },
     "usad": {"latent": 16, "epochs": 6, "epoch_steps": 100, "learning_rate": 1e-2},
     "vae_lstm": {
@@ -208,6 +209,22 @@ def test_trained_network_sees_a_broken_relation(model: Model) -> None:
     found = seen(trained)
     assert found.precision > 1.5 * untrained.precision
     assert found.precision > 2 * found.share
+
+
+def test_untrained_mixture_is_that_of_the_rows_to_fit() -> None:
+    fitted = fit([series()], tiny("dagmm", epochs=0, is_pointwise=False))
+    network, lesson = fitted.network, lesson_of(fitted)
+    assert isinstance(network, Dagmm)
+    assert isinstance(lesson, WindowLesson)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    x = next(lesson.held_out.spread(500))
+    with torch.no_grad():
+        assert np.isfinite(lesson.validation_loss())  # settles it, too
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(tensor, before[name], msg=name)
+        error = network.judge(x, x[:, -1]).error.sum(1)
+    assert bool(error.isfinite().all())
+    assert float(error.min()) < 0.1 * float(error.max())  # it tells points apart
 
 
 def test_windows_stay_inside_their_pieces() -> None:

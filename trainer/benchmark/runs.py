@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -10,10 +9,9 @@ from statistics import fmean
 from trainer.benchmark.disk import write_whole
 from trainer.benchmark.plan import FitJob, Job, Plan, ScoreJob, kind_of
 from trainer.benchmark.tasks import Place, Work
+from trainer.side_by_side import Todo, drive
 from trainer.watch import Watch
-from trainer.workers import Ended, Workers, outcome, single_threaded
-
-POLL_SECONDS = 0.2
+from trainer.workers import Ended, Workers, single_threaded
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,11 @@ class Board:
         self._lost: set[Job] = set()
         self._taken = {kind: list(seconds) for kind, seconds in plan.seconds.items()}
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not (self.waiting or self.running)
+
     def next(self) -> Job | None:
         """The first job whose fits are there, now running."""
         for job in self.waiting:
@@ -44,6 +47,12 @@ class Board:
                 self.running[job] = time.monotonic()
                 return job
         return None
+
+    def settle(self, job: Job, ended: Ended, watch: Watch) -> None:
+        """Note how a job ended, give up what needs it, and tell."""
+        watch.ended(job.name, seconds=self.end(job, ended), error=ended.error)
+        for failure in self.drop():
+            watch.ended(failure.name, seconds=0.0, error=failure.error)
 
     def end(self, job: Job, ended: Ended) -> float:
         """Note how a job ended; returns how long it took."""
@@ -99,28 +108,12 @@ def run(plan: Plan, place: Place, *, jobs: int, watch: Watch) -> list[Failure]:
     with single_threaded():
         workers = Workers(jobs)
         try:
-            _work_off(board, workers, place, jobs=jobs, watch=watch)
+            todo: Todo[Job] = board
+            drive(todo, lambda job: Work(place, job), workers, watch)
         finally:
             workers.end()
     _note(place.output, board.failures)
     return board.failures
-
-
-def _work_off(board: Board, workers: Workers, place: Place, *, jobs: int, watch: Watch) -> None:
-    futures: dict[Future[Ended], Job] = {}
-    while board.waiting or futures:
-        while len(futures) < jobs and (job := board.next()) is not None:
-            futures[workers.start(job.name, Work(place, job))] = job
-            watch.started(job.name)
-        finished, _ = wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for said in workers.said():
-            watch.moved(said.name, said.detail)
-        for future in finished:
-            job, how = futures.pop(future), outcome(future)
-            watch.ended(job.name, seconds=board.end(job, how), error=how.error)
-        for failure in board.drop():
-            watch.ended(failure.name, seconds=0.0, error=failure.error)
-        watch.left(board.seconds_left(jobs))
 
 
 def _note(output: Path, failures: list[Failure]) -> None:

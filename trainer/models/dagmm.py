@@ -12,7 +12,8 @@ Zong et al.: Deep autoencoding Gaussian mixture model for unsupervised anomaly d
                   by their (x - x')^2, and what was clipped of the value
 
 While it learns, moments are those of the batch; before every validation they are fixed to those of
-the windows it learns from, spread evenly, and what is kept serves.
+the windows it learns from, spread evenly, and what is kept serves. So they are where nothing is
+learned: initial weights have codes, too.
 
 What differs from the paper, and why:
 - The energy is one number. Shared out so, its sum over dimensions is itself, and the dimension that

@@ -33,7 +33,7 @@ class LstmVae(WindowNetwork):
     def __init__(self, dimensions: int, config: LstmVaeConfig) -> None:
         super().__init__(config)
         self.is_gaussian, self.scale_low = config.likelihood == "gaussian", config.scale_low
-        self.kl_factor = config.kl_factor
+        self.kl_weight = config.kl_weight
         self.encoder = nn.LSTM(dimensions, config.hidden, batch_first=True)
         self.head = GaussianHead(config.hidden, config.latent)
         self.decoder = nn.LSTM(config.latent, config.hidden, batch_first=True)
@@ -79,4 +79,4 @@ class LstmVae(WindowNetwork):
         squares = ((x - mean) / scale).square()
         fit = 0.5 * squares + scale.log() if self.is_gaussian else squares
         terms = {"fit": fit.mean(), "KL": code.divergence().mean() / x[0].numel()}
-        return Loss(terms["fit"] + self.kl_factor * terms["KL"], terms)
+        return Loss(terms["fit"] + self.kl_weight * terms["KL"], terms)

@@ -7,15 +7,16 @@ generative adversarial networks, ICANN 2019; a code z of Z numbers at each of T 
     discriminator   LSTM over x or G(z), linear, a sigmoid: D (T,), 1 is real        (eq. 1)
     encoder         LSTM over x, linear: E(x) (T, Z)
     losses          of D   binary cross-entropy, x against G(z), z ~ N(0, I)
-                    of E   mean square of E(G(z)) - z, and of G(E(x)) - x
-                    of G   that of taking G(z) for real, and a weight of the last of E
+                    of E   mean square of E(G(z)) - z, and 100 times that of G(E(x)) - x
+                    of G   that of taking G(z) for real, and `cycle_weight` times the last of E
     error           (1 - lambda) |x - G(E(x))| + lambda (1 - D(x)) of the last row   (eq. 4 to 6)
 
 G learns in `generator_rounds` updates to one of D, E in all of them.
 
 What differs from the paper, and why:
 - It looks for the z of a window by gradient descent at every point, which no graph can hold; the
-  encoder is trained to know it. Validation asks how well: mean square of x - G(E(x)).
+  encoder is trained to know it, above all of windows that are there, and the same in every turn.
+  Validation asks how well: mean square of x - G(E(x)).
 - G helps E to invert it (`cycle_weight`; cycle consistency, Zhu et al., ICCV 2017, eq. 2): alone
   against D, a generator of this size leaves most windows out, and E cannot find what is not there.
 - All learn with one optimiser; there D has plain gradient descent at a rate of its own.
@@ -32,6 +33,8 @@ from torch.nn import functional
 from trainer.configs_window import MadGanConfig
 from trainer.models.window_network import Outlook, WindowNetwork
 from trainer.training import Loss
+
+WINDOWS_WEIGHT = 100.0  # of windows that are there beside those it generates, for the encoder
 
 
 class Sequential(nn.Module):
@@ -69,19 +72,23 @@ class MadGan(WindowNetwork):
     def loss(self, x: Tensor, *, step: int) -> Loss:
         """Of the discriminator first, then of the generator, and of the encoder always."""
         z = torch.randn(*x.shape[:2], self.latent)
-        made = self.generate(z)
+        made, found = self.generate(z), self.encoder(x)
         inversion = (self.encoder(made.detach()) - z).square().mean()
-        reconstruction = self.held_out_loss(x)
+        reconstruction = (x - self.generate(found)).square().mean()
+        of_encoder = inversion + WINDOWS_WEIGHT * reconstruction  # in every turn
         terms = {"inversion": inversion, "reconstruction": reconstruction}
         learned = tuple(self.encoder.parameters())
         if step % (1 + self.rounds) == 1:
             terms["discrimination"] = _mistaken(self.discriminator(x), is_real=True) + _mistaken(
                 self.discriminator(made.detach()), is_real=False
             )
-            value = terms["discrimination"] + inversion + reconstruction
+            value = terms["discrimination"] + of_encoder
             return Loss(value, terms, (*learned, *self.discriminator.parameters()))
         terms["deception"] = _mistaken(self.discriminator(made), is_real=True)
-        value = terms["deception"] + inversion + self.cycle_weight * reconstruction
+        value = terms["deception"] + of_encoder
+        if self.cycle_weight != WINDOWS_WEIGHT:  # the same as the generator alone can move it
+            of_generator = (x - self.generate(found.detach())).square().mean()
+            value = value + (self.cycle_weight - WINDOWS_WEIGHT) * of_generator
         return Loss(value, terms, (*learned, *self.generator.parameters()))
 
     def held_out_loss(self, x: Tensor) -> Tensor:

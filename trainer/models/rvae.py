@@ -2,14 +2,14 @@
 
     encoder   GRU over the window; its last state, a dense layer, N(mean, exp(log variance))
     decoder   the code at every point, a dense layer, GRU, a dense layer, x'
-    loss      mean square of x - x', or binary cross-entropy of x in 0..1, + factor x KL
-              (Kingma and Welling, ICLR 2014, eq. 10), the factor growing from 0 while it warms up
+    loss      mean square of x - x', or binary cross-entropy of x in 0..1, + weight x KL
+              (Kingma and Welling, ICLR 2014, eq. 10), the weight growing from 0 while it warms up
               (Bowman et al., CoNLL 2016, section 3.1)
     error     |x - x'| of the last row, from the mean code
 
 What differs from that service, and why: it takes the error of whole windows; here that of the
 newest point decides, which no earlier one dilutes. KL is the mean over the numbers of the code, so
-that `kl_factor` need not be chosen anew for every `latent`.
+that `kl_weight` need not be chosen anew for every `latent`.
 """
 
 import torch
@@ -30,8 +30,8 @@ class Rvae(WindowNetwork):
     def __init__(self, dimensions: int, config: RvaeConfig) -> None:
         super().__init__(config)
         hidden, dense = config.hidden, config.dense
-        self.is_bce, self.kl_factor = config.reconstruction == "bce", config.kl_factor
-        self.warm_up = max(config.warm_up_epochs * config.epoch_steps, 1)  # updates
+        self.is_bce, self.kl_weight = config.reconstruction == "bce", config.kl_weight
+        self.warm_up = max(config.beta_epochs * config.epoch_steps, 1)  # updates
         self.encoder = nn.GRU(dimensions, hidden, batch_first=True)
         self.encoder_dense = nn.Sequential(nn.Linear(hidden, dense), nn.ReLU())
         self.head = GaussianHead(dense, config.latent)
@@ -57,7 +57,7 @@ class Rvae(WindowNetwork):
         return self._loss(x, code, code.sample(), weight=min(1.0, step / self.warm_up))
 
     def held_out_loss(self, x: Tensor) -> Tensor:
-        """Of mean codes, with the whole factor."""
+        """Of mean codes, with the whole weight."""
         code = self.encode(x)
         return self._loss(x, code, code.mean, weight=1.0).value
 
@@ -76,4 +76,4 @@ class Rvae(WindowNetwork):
             reconstruction = functional.mse_loss(out, x)
         divergence = code.divergence().mean() / z.shape[1]
         terms = {"reconstruction": reconstruction, "KL": divergence}
-        return Loss(reconstruction + weight * self.kl_factor * divergence, terms)
+        return Loss(reconstruction + weight * self.kl_weight * divergence, terms)

@@ -71,9 +71,16 @@ class WindowLesson:
 
     def validation_loss(self) -> float:
         """Mean over held-out windows, evenly spread."""
-        self.network.settle(self._seen.spread(SETTLED_WINDOWS))
+        settle_on(self.network, self._seen)
         total = count = 0.0
         for x in self.held_out.spread(HELD_OUT_WINDOWS):
             total += float(self.network.held_out_loss(x)) * len(x)
             count += len(x)
         return total / count
+
+
+@torch.no_grad()
+def settle_on(network: WindowNetwork, seen: WindowRows) -> None:
+    """Let a network take from seen windows what is not learned."""
+    network.eval()
+    network.settle(seen.spread(SETTLED_WINDOWS))
