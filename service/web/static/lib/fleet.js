@@ -12,7 +12,7 @@ const MOST_INCIDENTS = 200;
 
 class FleetState {
   entities = new Map(); // name -> entity, as `taken` makes it
-  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, note }, newest last
+  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest last
   open = new Set(); // ids
   models = [];
   span = "hour";
@@ -158,14 +158,15 @@ class FleetState {
     const known = this.incidents.get(incident);
     const newest = known && known.alert.timestamp_ms > alert.timestamp_ms ? known.alert : alert;
     const isOpen = newest === alert ? is_open : known.isOpen;
-    this.#put({ incident, entity, isOpen, openedMs: opened_ms, alert: newest, note });
+    const worst = worstOf(known?.worst, alert);
+    this.#put({ incident, entity, isOpen, openedMs: opened_ms, alert: newest, worst, note });
   }
 
   #hear(alert) {
     const known = this.incidents.get(alert.incident);
     this.#put({
       incident: alert.incident, entity: alert.entity, isOpen: alert.kind !== "resolved",
-      openedMs: alert.opened_ms, alert, note: known?.note || {},
+      openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || {},
     });
     this.#tell({});
   }
@@ -191,6 +192,12 @@ class FleetState {
     this.version += 1;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** The alert that tells most of an incident: the last one that was told at a new peak. */
+function worstOf(known, alert) {
+  const isOfPeak = alert.kind !== "resolved";
+  return !known || (isOfPeak && (known.kind === "resolved" || alert.score >= known.score)) ? alert : known;
 }
 
 /** The one fleet of this page. */

@@ -3,7 +3,7 @@
 import { html, useState } from "../lib/html.js";
 import { fleet, useFleet } from "../lib/fleet.js";
 import { href, put } from "../lib/route.js";
-import { score, span, time } from "../lib/format.js";
+import { percent, score, span, time } from "../lib/format.js";
 import { list, plain, sentence } from "../lib/words.js";
 
 const SHOWN = 40;
@@ -40,7 +40,7 @@ const fits = (one, filter) => (filter === "open" ? one.isOpen : filter === "none
 function Newest() {
   const newest = useFleet((all) => [...all.incidents.values()].at(-1));
   if (!newest) return null;
-  return html`<p class="unseen" aria-live="polite">${newest.isOpen ? "Incident open" : "Incident resolved"}: ${newest.entity}, ${words(newest.alert)}</p>`;
+  return html`<p class="unseen" aria-live="polite">${newest.isOpen ? "Incident open" : "Incident resolved"}: ${newest.entity}, ${words(newest.worst)}</p>`;
 }
 
 export function Incident({ one }) {
@@ -51,7 +51,7 @@ export function Incident({ one }) {
       <a class="strong" href=${href("entity", one.entity, { incident: one.incident })}>${one.entity}</a>
       <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
     </div>
-    <p>${words(alert)}</p>
+    <p>${words(one.worst)}</p>
     <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${alert.peak_score ? `, peak score ${score(alert.peak_score)}` : ""}</p>
     <${Say} one=${one} note=${note} />
   </li>`;
@@ -69,10 +69,16 @@ const REASONS = {
 
 /** What an alert says, in a sentence. */
 export function words(alert) {
-  const causes = sentence(alert.causes);
+  const causes = alert.kind === "resolved" ? mostly(alert.causes) : sentence(alert.causes);
   const gone = alert.causes.filter((cause) => cause.value === null).map((cause) => plain(cause.dimension));
   if (alert.reason === "lost_dimension" && gone.length) return `${list(gone)}: no values any more`;
   return causes || REASONS[alert.reason] || alert.summary;
+}
+
+/** Causes of a whole incident: their values are those of its end, when all was well again. */
+function mostly(causes) {
+  const named = causes.filter((cause, at) => at === 0 || cause.share >= 0.2).slice(0, 3);
+  return named.length ? `mostly ${list(named.map((cause) => `${plain(cause.dimension)} (${percent(cause.share)})`))}` : "";
 }
 
 /** Acknowledge and label; what cannot be kept is said. */

@@ -36,5 +36,5 @@ export function said(one, rows) {
     if (isInside && row.causes.length && (!worst || (row.score || 0) > (worst.score || 0))) worst = row;
   }
   const isOfPoints = !/~(silence|gap)$/.test(one.incident) && one.alert.reason !== "lost_dimension";
-  return isOfPoints && worst ? sentence(worst.causes) : words(one.alert);
+  return isOfPoints && worst ? sentence(worst.causes) : words(one.worst);
 }
