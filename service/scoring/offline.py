@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from service.scoring.fold import Fold, Points, Status, Verdicts
+from service.scoring.fold import Fold, Points, States, Status, Verdicts
 from service.scoring.incident import Transition
 from service.scoring.series import Series
 from service.scoring.tail import p_value
@@ -38,14 +38,19 @@ class Scored:
 
 
 def score_series(
-    fold: Fold, series: Sequence[Series], *, on_point: Callable[[int], None] | None = None
+    fold: Fold,
+    series: Sequence[Series],
+    *,
+    states: States | None = None,
+    on_point: Callable[[int], None] | None = None,
 ) -> list[Scored]:
     """Score all series side by side, each from a fresh state.
 
-    `on_point` hears how many points were scored since it was last called.
+    Or from its own of `states` (series,), which are advanced in place. `on_point` hears how many
+    points were scored since it was last called.
     """
     scored = [_unscored(len(one.values), fold.dimensions) for one in series]
-    for rows, members, verdicts in _verdicts(fold, series):
+    for rows, members, verdicts in _verdicts(fold, series, states):
         for position, member in enumerate(members):
             _fill(scored[member], rows, verdicts, position)
         if on_point is not None:
@@ -62,7 +67,7 @@ def lockstep(lengths: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.int64
 
 
 def _verdicts(
-    fold: Fold, series: Sequence[Series]
+    fold: Fold, series: Sequence[Series], states: States | None
 ) -> Iterator[tuple[int, npt.NDArray[np.int64], Verdicts]]:
     known = fold.bundle.entity_indices
     index = np.array([known.get(one.entity, 0) for one in series], np.int64)
@@ -70,8 +75,13 @@ def _verdicts(
         fold.centre(one.values, np.full(len(one.values), i, np.int64))
         for one, i in zip(series, index, strict=True)
     ]
-    states = fold.fresh(index)
+    states = fold.fresh(index) if states is None else states
     for time, members in lockstep([len(one.values) for one in series]):
+        if len(series) == 1:  # nothing is gathered, and the state advances where it is
+            now = slice(time, time + 1)
+            points = Points(index, series[0].timestamps_ms[now], values[0][now])
+            yield time, members, fold.advance(states, points)
+            continue
         points = Points(
             entity_index=index[members],
             timestamps_ms=np.array([series[m].timestamps_ms[time] for m in members], np.int64),

@@ -10,6 +10,7 @@ from typing import Final
 SHARDS_KEY: Final = "gw:shards"
 EPOCH_KEY: Final = "gw:{configuration}:epoch"
 CONFIGURATION_KEY: Final = "gw:{configuration}:document"
+SECRET_KEY: Final = "gw:{configuration}:secret"  # signs what clients bring back, see secret.py
 NAMES_REMEMBERED: Final = 2**16
 LOG_KEY: Final = "gw:alert_log"  # a random name, so that a log begun anew is not taken for the old
 

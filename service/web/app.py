@@ -20,10 +20,12 @@ from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models
 from service.stream.promise import Promise
 from service.stream.rollout import Rollout
+from service.stream.secret import shared_secret
 from service.stream.store import Store
 from service.web.auth import Gate
 from service.web.body import Bodies
 from service.web.cutoff import CutOff
+from service.web.detect_state import Seals
 from service.web.openapi import describe
 from service.web.parts import (
     embedded_url,
@@ -102,7 +104,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     url = settings.redis_url or await embedded_url(settings, stack)
     store, probe = store_of(url, settings, stack), store_of(url, settings, stack)
     rollout = Rollout(store_of(url, settings, stack), models)
-    await _agreed(store, rollout)
+    secret = await _agreed(store, rollout)
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = metrics_of(settings, models)
     recorder = await recorder_of(settings, stack, metrics)
@@ -128,6 +130,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         incidents=Incidents(kept),
         promise=Promise(kept),
         desk=desk,
+        seals=Seals(secret),
     )
     await _shown(services, stack)
     return services
@@ -149,19 +152,18 @@ async def _shown(services: Services, stack: AsyncExitStack) -> None:
     stack.push_async_callback(_stopped, asyncio.create_task(observed.follow()))
 
 
-async def _agreed(store: Store, rollout: Rollout) -> None:
-    """Check Redis and agree on the configuration; a disk that is busy just now is waited for."""
+async def _agreed(store: Store, rollout: Rollout) -> bytes:
+    """Check Redis and agree on configuration and secret; a disk that is busy is waited for."""
     deadline_seconds = time.monotonic() + START_SECONDS
     while True:
         try:
             await asyncio.to_thread(store.check)
             await rollout.start()
+            return await asyncio.to_thread(shared_secret, store)
         except StoreUnavailable:
             if time.monotonic() > deadline_seconds:
                 raise
             await asyncio.sleep(0.2)
-        else:
-            return
 
 
 def _titles(models: Models) -> list[str]:

@@ -1,16 +1,15 @@
 """`POST /v1/detect`, the batch face: a whole series in, everything that was found in it out.
 
 Nothing is kept and Redis is not asked. The work is done in threads, few at a time, and steps aside
-after every point, so that points that come meanwhile are scored all the same.
+every few points, so that points that come meanwhile are scored all the same.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -18,19 +17,18 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import Overloaded
 from service.scoring.fold import Fold
-from service.scoring.offline import score_series
-from service.scoring.percentile import by_percentile
-from service.scoring.series import Series
-from service.scoring.tail import flagged_share
 from service.settings import Settings
 from service.web.body import Bodies
-from service.web.detect_answer import Detected, as_csv, as_json
-from service.web.detect_body import series_of
+from service.web.detect_answer import end_of_json
+from service.web.detect_body import Frame
+from service.web.detect_state import owner_of
 from service.web.detect_wish import CSV, JSON, Wish, fold_of, wish_of
+from service.web.detect_work import answer, came_in, detect, piece_of, state_in
 from service.web.services import Services
 
 BODIES_AT_ONCE: Final = 2  # of the greatest length, being received
 STEP_ASIDE_SECONDS: Final = 1e-6  # long enough for another thread to take over
+TURN_SECONDS: Final = 2e-3  # of work between two of them: a sixth of a point costs one
 
 
 class Gone(Exception):
@@ -101,47 +99,35 @@ def _begin(
     fold = fold_of(wish, services.models)
     if wish.budget is not None:
         fold = Fold(fold.bundle, budget=wish.budget)
-    limit = services.settings.max_detect_points
-    manifest = fold.bundle.manifest
-    series = series_of(body, manifest, is_csv=wish.is_csv, max_points=limit)
-    series = replace(series, entity=wish.entity or "")
-
-    def step_aside(_points: int) -> None:
-        if gone.is_set():
-            raise Gone
-        time.sleep(STEP_ASIDE_SECONDS)
-
+    most, seals = services.settings.max_detect_points, services.seals
+    came = came_in(body, wish, Frame(fold.bundle.manifest, most))
+    state = state_in(came, wish)
+    sealed = None if state is None else seals.opened(state)
+    piece = piece_of(fold, came, wish, sealed=sealed, max_points=most)
     with suppress(Gone):
-        return _pieces(wish, fold, detect(fold, series, wish.percentile, on_point=step_aside))
+        detected, left = detect(fold, piece, wish.percentile, on_point=_Aside(gone))
+        pieces = answer(wish, fold, detected)
+        if wish.wants_csv:
+            return pieces
+        owner = owner_of(fold, wish.entity or "")
+        state = seals.sealed(owner, left.encode()) if wish.wants_state else None
+        return chain(pieces, [end_of_json(state)])
     return None
 
 
-def detect(
-    fold: Fold, series: Series, percentile: float | None, *, on_point: Callable[[int], None]
-) -> Detected:
-    """Everything in a series, by the budget of the fold or by percentile."""
-    [scored] = score_series(fold, [series], on_point=on_point)
-    if percentile is not None:
-        decision = by_percentile(
-            scored, series.timestamps_ms, percentile=percentile, manifest=fold.bundle.manifest
-        )
-        return Detected(fold.bundle, series, decision.scored, decision.threshold_p)
-    index = fold.bundle.entity_indices.get(series.entity, 0)
-    shares = flagged_share(
-        fold.bundle.calibration.kappa,
-        budget=fold.budget,
-        period_seconds=fold.bundle.manifest.period_seconds,
-    )
-    return Detected(fold.bundle, series, scored, float(shares[index]))
+class _Aside:
+    """Hears of every point: ends the work when nobody waits, and lets others have a turn."""
 
+    def __init__(self, gone: threading.Event) -> None:
+        self._gone = gone
+        self._next_seconds = time.monotonic()
 
-def _pieces(wish: Wish, fold: Fold, detected: Detected) -> Iterator[bytes]:
-    if wish.wants_csv:
-        return as_csv(detected, contributions=wish.contributions)
-    budget = fold.budget if wish.percentile is None else None
-    return as_json(
-        detected, budget=budget, percentile=wish.percentile, contributions=wish.contributions
-    )
+    def __call__(self, _points: int) -> None:
+        if self._gone.is_set():
+            raise Gone
+        if time.monotonic() >= self._next_seconds:
+            time.sleep(STEP_ASIDE_SECONDS)
+            self._next_seconds = time.monotonic() + TURN_SECONDS
 
 
 def _until(gone: threading.Event, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from service.scoring.bundle import Bundle
 from service.scoring.fold import TOP_CAUSES, shares_of, top_causes
 from service.scoring.incident import Transition
 from service.scoring.offline import Scored, Told
+from service.scoring.pieces import Past, told_before
 from service.scoring.series import Series
 from service.stream.messages import Cause
 from service.web.detect_messages import (
@@ -42,6 +43,7 @@ class Detected:
     series: Series
     scored: Scored
     threshold_p: float
+    past: Past
 
     @property
     def entity_index(self) -> int:
@@ -56,12 +58,13 @@ def as_json(
     percentile: float | None,
     contributions: Contributions,
 ) -> Iterator[bytes]:
-    """The document, in pieces."""
+    """The document but its end, in pieces."""
     series, scored = detected.series, detected.scored
     summary = Summary(
         entity=series.entity or None,
         model=detected.bundle.title,
         dimensions=series.dimensions,
+        offset=detected.past.points,
         points=len(scored.score),
         scored=int(np.isfinite(scored.score).sum()),
         anomalies=int(scored.is_anomaly.sum()),
@@ -77,7 +80,11 @@ def as_json(
         rows = rows_of(detected, start=start, contributions=contributions)
         yield before + msgspec.json.encode(rows)[1:-1]
         before = b","
-    yield b"]}"
+
+
+def end_of_json(state: str | None) -> bytes:
+    """The rest of the document: the state for the next piece, if there is one."""
+    return b"]}" if state is None else b'],"state":' + msgspec.json.encode(state) + b"}"
 
 
 def as_csv(detected: Detected, *, contributions: Contributions) -> Iterator[bytes]:
@@ -135,11 +142,13 @@ def _causes(detected: Detected, at: slice, contributions: Contributions) -> list
 
 
 def incidents_of(detected: Detected) -> list[DetectedIncident]:
-    """Every incident as it was last told."""
-    last = {int(told.incident["opened_ms"]): told for told in detected.scored.told}
+    """Every incident as it was last told; one that was open before is the first."""
+    before = told_before(detected.past)
+    every = [*([] if before is None else [before]), *detected.scored.told]
+    last = {int(told.incident["opened_ms"]): told for told in every}
     opened = {
-        int(told.incident["opened_ms"]): told.row
-        for told in detected.scored.told
+        int(told.incident["opened_ms"]): detected.past.points + told.row
+        for told in every
         if told.transition == Transition.OPENED
     }
     return [_incident(detected, told, row=opened[at]) for at, told in last.items()]

@@ -1,21 +1,26 @@
-"""The body of a batch: a whole series as CSV or as JSON columns, checked by row and column."""
+"""From what came to a series: in the order of the bundle, checked by row and column.
+
+A piece goes on where the one before it ended.
+"""
 
 import io
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
-from service.errors import BadBody, BadSeries, BodyTooLarge
+from service.errors import BadBody, BadInput, BadSeries, BodyTooLarge
 from service.scoring.manifest import Manifest
 from service.scoring.series import Series
-from service.scoring.series_csv import names_of, parse_csv
+from service.scoring.series_csv import TIMESTAMP_NAMES, names_of, parse_csv
 from service.scoring.timestamps import by_period
+from service.web.detect_columns import Columns, Form, Packed, block_rows, integers
 from service.web.faults import MAX_TIMESTAMP_MS, bad_json
 
 MAX_VALUE: Final = 1e30  # as of points: beyond it float32 arithmetic has no room
@@ -25,33 +30,49 @@ NAME: Final = Path("series")
 SAID: Final = re.compile(rf"{NAME}: (row (?P<row>\d+)(, column (?P<column>\w+))?: )?(?P<words>.*)")
 
 
-class Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A series as columns; rows of values are read one by one, so that others get their turn."""
-
-    values: list[msgspec.Raw]
-    timestamp_ms: list[int] | UnsetType = UNSET  # left out: the period of the bundle
-    dimensions: list[str] | UnsetType = UNSET  # left out: those of the bundle
-    label: list[bool | int] | UnsetType = UNSET
-
-
-_COLUMNS: Final = msgspec.json.Decoder(Columns)
 _VALUES: Final = msgspec.json.Decoder(list[float | None])
 
 
-def series_of(body: bytes, manifest: Manifest, *, is_csv: bool, max_points: int) -> Series:
+class Frame(NamedTuple):
+    """What a series has to fit."""
+
+    manifest: Manifest
+    max_points: int
+    points_before: int = 0  # of the pieces before
+    newest_ms: int = -1  # of those
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a point."""
+        return len(self.manifest.dimensions)
+
+
+def check_size(body: bytes | memoryview, form: Form, frame: Frame) -> None:
+    """Refuse what would hold too many points, before it is unpacked. Raises BodyTooLarge."""
+    separators = SEPARATORS if form == "csv" else (b",",)
+    if sum(map(bytes(body).count, separators)) > frame.max_points * (frame.width + CELLS_ASIDE):
+        raise _too_many(frame.max_points)
+
+
+def series_of(came: Columns | Packed, frame: Frame, *, entity: str) -> Series:
     """The series, its dimensions in the order of the bundle. Raises BadInput."""
-    width = len(manifest.dimensions)
-    separators = SEPARATORS if is_csv else (b",",)
-    if sum(map(body.count, separators)) > max_points * (width + CELLS_ASIDE):
-        raise _too_many(max_points)  # before it is unpacked
-    series = _from_csv(body, manifest) if is_csv else _from_json(body, manifest, max_points)
-    if len(series.values) > max_points:
-        raise _too_many(max_points)
+    if came.entity not in (None, entity):
+        raise BadInput("expected the same `entity` in the body as in the query")
+    if isinstance(came, Packed) and came.csv is not UNSET:
+        check_size(came.csv, "csv", frame)
+        series = _from_csv(bytes(came.csv), frame)
+    else:
+        series = _from_columns(came, frame)
+    if len(series.values) > frame.max_points:
+        raise _too_many(frame.max_points)
+    if series.timestamps_ms[0] <= frame.newest_ms:
+        raise BadSeries("expected a first time that is more than the last of the piece before")
     _check_values(series)
-    return series
+    return replace(series, entity=entity)
 
 
-def _from_csv(body: bytes, manifest: Manifest) -> Series:
+def _from_csv(body: bytes, frame: Frame) -> Series:
+    manifest = frame.manifest
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     try:
         names = names_of(NAME, text)
@@ -60,9 +81,12 @@ def _from_csv(body: bytes, manifest: Manifest) -> Series:
     _check_names(names, manifest)
     period, columns = manifest.period_seconds, manifest.dimensions
     try:
-        return parse_csv(NAME, text, columns=columns, timestamp_column=None, period=period)
+        series = parse_csv(NAME, text, columns=columns, timestamp_column=None, period=period)
     except BadSeries as error:
         raise _in_our_words(error) from None
+    if any(name.lower() in TIMESTAMP_NAMES for name in names):
+        return series
+    return replace(series, timestamps_ms=_timestamps(UNSET, len(series.values), frame))
 
 
 def _in_our_words(error: BadSeries) -> BadSeries:
@@ -79,24 +103,30 @@ def _in_our_words(error: BadSeries) -> BadSeries:
     return BadSeries(detail, errors=[fault])
 
 
-def _from_json(body: bytes, manifest: Manifest, max_points: int) -> Series:
-    try:
-        columns = _COLUMNS.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise bad_json(error, body) from None
-    count = len(columns.values)
-    if count > max_points:
-        raise _too_many(max_points)
-    if not count:
-        raise BadBody("expected at least one row of `values`, came none")
-    names = manifest.dimensions if columns.dimensions is UNSET else columns.dimensions
+def _from_columns(came: Columns | Packed, frame: Frame) -> Series:
+    manifest = frame.manifest
+    names = manifest.dimensions if came.dimensions is UNSET else came.dimensions
     chosen = _places(names, manifest)
+    stamps, label = came.timestamp_ms, came.label
+    if isinstance(stamps, memoryview):
+        stamps = integers(stamps)
+    if isinstance(label, memoryview):
+        label = list(label)
+    if isinstance(came, Columns):
+        values = _values(came.values, len(names), frame.max_points)
+    else:
+        assert came.values is not UNSET
+        if len(came.values) > 8 * len(names) * frame.max_points:
+            raise _too_many(frame.max_points)
+        points = None if stamps is UNSET else len(stamps)
+        values = block_rows(came.values, len(names), points)
+    count = len(values)
     return Series(
         entity="",
         dimensions=manifest.dimensions,
-        timestamps_ms=_timestamps(columns.timestamp_ms, count, manifest.period_seconds),
-        values=_values(columns.values, len(names))[:, chosen],
-        label=None if columns.label is UNSET else _labels(columns.label, count),
+        timestamps_ms=_timestamps(stamps, count, frame),
+        values=np.ascontiguousarray(values[:, chosen]),
+        label=None if label is UNSET else _labels(label, count),
         segments=(),
     )
 
@@ -110,7 +140,11 @@ def _places(names: Sequence[str], manifest: Manifest) -> list[int]:
     return [place[name] for name in manifest.dimensions]
 
 
-def _values(rows: Sequence[msgspec.Raw], width: int) -> npt.NDArray[np.float64]:
+def _values(rows: Sequence[msgspec.Raw], width: int, max_points: int) -> npt.NDArray[np.float64]:
+    if len(rows) > max_points:
+        raise _too_many(max_points)
+    if not rows:
+        raise BadBody("expected at least one row of `values`, came none")
     values = np.empty((len(rows), width))
     for index, row in enumerate(rows):
         try:
@@ -123,11 +157,10 @@ def _values(rows: Sequence[msgspec.Raw], width: int) -> npt.NDArray[np.float64]:
     return values
 
 
-def _timestamps(
-    stamps: list[int] | UnsetType, count: int, period_seconds: float
-) -> npt.NDArray[np.int64]:
+def _timestamps(stamps: list[int] | UnsetType, count: int, frame: Frame) -> npt.NDArray[np.int64]:
     if stamps is UNSET:
-        return by_period(np.arange(count), period_seconds)
+        rows = np.arange(frame.points_before, frame.points_before + count)
+        return by_period(rows, frame.manifest.period_seconds)
     _check_length("timestamp_ms", len(stamps), count)
     before = -1
     for index, stamp in enumerate(stamps):
@@ -138,7 +171,7 @@ def _timestamps(
     return np.array(stamps, np.int64)
 
 
-def _labels(marks: list[bool | int], count: int) -> npt.NDArray[np.bool_]:
+def _labels(marks: Sequence[bool | int], count: int) -> npt.NDArray[np.bool_]:
     _check_length("label", len(marks), count)
     for index, mark in enumerate(marks):
         if mark not in (0, 1):

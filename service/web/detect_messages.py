@@ -32,7 +32,7 @@ class Blame(msgspec.Struct, frozen=True, gc=False):
 class DetectedIncident(msgspec.Struct, frozen=True):
     """A run of anomalies; of an open one the numbers are those when it was last told."""
 
-    row: int  # that opened it, from 0
+    row: int  # that opened it, counted from 0 at the first point of all pieces
     opened_ms: int
     ended_ms: int | None
     ending: Ending | None
@@ -62,6 +62,7 @@ class Summary(msgspec.Struct, frozen=True):
     entity: str | None
     model: str
     dimensions: tuple[str, ...]
+    offset: int  # points of the pieces before
     points: int
     scored: int
     anomalies: int

@@ -44,6 +44,9 @@ class SeriesColumns(Documented):
         "left out: the bundle's order",
     )
     label: list[bool | int] | None = Field(None, description="1: known to be anomalous; else 0")
+    state: str | None = Field(None, description="that of the answer to the piece before")
+    entity: Name | None = Field(None, description="the same as in the query, if at all")
+    faults: Any = Field(None, description="as an example has them; not read")
 
 
 class DetectedRow(Documented):
@@ -68,7 +71,7 @@ class Blame(Documented):
 class DetectedIncident(Documented):
     """A run of anomalies; of an open one the numbers are those when it was last told."""
 
-    row: int = Field(description="that opened it, from 0")
+    row: int = Field(description="that opened it, from 0 at the first point of all pieces")
     opened_ms: Milliseconds
     ended_ms: Milliseconds | None = Field(description="null: open at the end of the series")
     ending: Ending | None
@@ -104,6 +107,7 @@ class Summary(Documented):
     entity: Name | None
     model: Model
     dimensions: tuple[str, ...]
+    offset: int = Field(description="points of the pieces before")
     points: int
     scored: int
     anomalies: int
@@ -118,6 +122,7 @@ class Detected(Summary):
     """All that was found, and every point."""
 
     rows: list[DetectedRow] = Field(description="oldest first")
+    state: str | None = Field(None, description="for the next piece; only if it was asked for")
 
 
 DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (SeriesColumns, Detected)
@@ -142,6 +147,7 @@ _PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"enum": ["top", "anomalies", "all"], "default": "top"},
         "causes of a point: the top 5; these of anomalies alone; every dimension",
     ),
+    "state": ({"enum": ["return"]}, "the answer ends with a `state` for the next piece"),
 }
 
 
@@ -160,7 +166,11 @@ def operation(problems: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {**body, "text/csv": rows | {"example": CSV_BODY}},
+            "content": {
+                **body,
+                "text/csv": rows | {"example": CSV_BODY},
+                "application/msgpack": {"schema": {"type": "string", "format": "binary"}},
+            },
         },
         "responses": {
             "200": {"description": "What was found; nothing is kept.", "content": answer},

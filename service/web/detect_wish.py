@@ -13,13 +13,17 @@ from service.scoring.fold import Fold
 from service.settings import Settings
 from service.stream.models import Models
 from service.stream.policy_limits import MAX_BUDGET
+from service.web.detect_columns import Form
 from service.web.detect_messages import Contributions
 from service.web.faults import check_parameters, checked_entity
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-PARAMETERS: Final = ("bundle", "entity", "budget", "percentile", "contributions")
+PACKED: Final = "application/msgpack"
+FORMS: Final[dict[str, Form]] = {JSON: "json", CSV: "csv", PACKED: "packed"}
+PARAMETERS: Final = ("bundle", "entity", "budget", "percentile", "contributions", "state")
 MAX_PERCENTILE: Final = 50.0
+WHOLE_ONLY: Final = "expected no `percentile` with a `state`: it looks at the whole series"
 BUNDLE: Final = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,199})(/(?P<version>\w{1,64}))?", re.ASCII)
 
 
@@ -32,8 +36,9 @@ class Wish:
     budget: float | None  # None: the one in force
     percentile: float | None  # in place of a budget
     contributions: Contributions
-    is_csv: bool  # the body
+    form: Form  # of the body
     wants_csv: bool  # the answer
+    wants_state: bool  # for the next piece
 
 
 def wish_of(scope: Scope, settings: Settings) -> Wish:
@@ -47,14 +52,16 @@ def wish_of(scope: Scope, settings: Settings) -> Wish:
     entity = parameters.get("entity")
     if entity is not None:
         checked_entity(entity, settings.max_entity_characters)
+    wants_csv = _wants_csv(headers.get("accept", ""))
     return Wish(
         bundle=parameters.get("bundle"),
         entity=entity,
         budget=budget,
         percentile=percentile,
         contributions=_contributions(parameters.get("contributions", "top")),
-        is_csv=_is_csv(headers.get("content-type", "")),
-        wants_csv=_wants_csv(headers.get("accept", "")),
+        form=_form(headers.get("content-type", "")),
+        wants_csv=wants_csv,
+        wants_state=_wants_state(parameters, is_csv=wants_csv, percentile=percentile),
     )
 
 
@@ -97,11 +104,23 @@ def _contributions(name: str) -> Contributions:
     raise BadInput(f"expected one of {', '.join(get_args(Contributions))} as `contributions`")
 
 
-def _is_csv(content_type: str) -> bool:
+def _wants_state(parameters: QueryParams, *, is_csv: bool, percentile: float | None) -> bool:
+    if "state" not in parameters:
+        return False
+    if parameters["state"] != "return":
+        raise BadInput("expected `return` as `state`; the state itself goes into the body")
+    if is_csv:
+        raise BadInput("expected an answer in JSON where a `state` is asked for")
+    if percentile is not None:
+        raise BadInput(WHOLE_ONLY)
+    return True
+
+
+def _form(content_type: str) -> Form:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type not in (JSON, CSV):
-        raise UnsupportedEncoding(f"expected content type {JSON} or {CSV}")
-    return media_type == CSV
+    if media_type not in FORMS:
+        raise UnsupportedEncoding(f"expected content type {', '.join(FORMS)}")
+    return FORMS[media_type]
 
 
 def _wants_csv(accept: str) -> bool:

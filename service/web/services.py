@@ -18,6 +18,7 @@ from service.stream.promise import Promise
 from service.stream.rollout import Rollout
 from service.stream.store import Store
 from service.web.body import Bodies
+from service.web.detect_state import Seals
 from service.web.metrics import Metrics
 from service.web.readiness import Readiness
 
@@ -37,6 +38,7 @@ class Services:
     incidents: Incidents
     kept: Store  # what the desk reads
     promise: Promise
+    seals: Seals  # of series that come in pieces
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)

@@ -4,6 +4,7 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 from service.scoring.tail import (
+    FEW,
     MAX_P0,
     MIN_P0,
     Tail,
@@ -66,6 +67,22 @@ def test_surprisal_equals_the_slow_version(seed: int, value: float, is_tied: boo
     assert found == pytest.approx(
         reference.surprisal(value, tail.knots.tolist(), tail.constants.tolist()), abs=1e-9
     )
+
+
+def test_few_values_have_the_surprisal_that_they_have_among_many() -> None:
+    generator = np.random.default_rng(5)
+    tails = [fit_tail(np.floor(generator.gamma(2.0, 2.0, size=700) * k)) for k in (1, 2, 9)]
+    knots = np.stack([tail.knots for tail in tails])
+    constants = np.stack([tail.constants for tail in tails])
+    values = np.concatenate([generator.gamma(2.0, 8.0, size=400), knots[:, ::9].ravel(), [np.nan]])
+    row = generator.integers(0, 3, len(values))
+    many = surprisal(values, knots, constants, row=row)
+    for count in (1, 7, FEW):
+        few = [
+            surprisal(values[at : at + count], knots, constants, row=row[at : at + count])
+            for at in range(0, len(values), count)
+        ]
+        assert np.concatenate(few).tobytes() == many.tobytes()
 
 
 def test_surprisal_never_falls_when_the_aggregate_grows() -> None:

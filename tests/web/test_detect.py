@@ -31,6 +31,7 @@ from trainer.measures import decisions
 
 JSON = {"content-type": "application/json"}
 CSV = {"content-type": "text/csv"}
+PACKED = {"content-type": "application/msgpack"}
 COUNT = 120
 PAIRS: list[tuple[type[msgspec.Struct], type[BaseModel]]] = [
     (detect_messages.DetectedRow, detect_schemas.DetectedRow),
@@ -473,7 +474,12 @@ TOKENS = [
     *(b"NaN", b"1e999", b"-1", b"true", b"null", b'"', b"\\ud800", b"\x00", b"\xff", b"\n", b"\r"),
     *(b"{", b"}", b"[", b"]", b",", b":", b";", b"\t", b"1e31", b"1e308", b"9" * 400, b"label"),
 ]
-VALID = [as_json(faulty(8)), as_csv(faulty(8)), columns(label=[0, True]), HEADER + b"1,1,2,3,4\n"]
+VALID = [
+    *(as_json(faulty(8)), as_csv(faulty(8)), columns(label=[0, True]), HEADER + b"1,1,2,3,4\n"),
+    columns(state="x"),
+    msgspec.msgpack.encode({"values": bytes(64), "timestamp_ms": [1, 2], "state": "x"}),
+    msgspec.msgpack.encode({"csv": HEADER + b"1,1,2,3,4\n", "label": bytes(1)}),
+]
 
 
 @st.composite
@@ -490,9 +496,9 @@ def mutated(draw: st.DrawFn) -> bytes:
 @hypothesis_settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     content=st.one_of(mutated(), st.binary(max_size=200), st.sampled_from(VALID)),
-    headers=st.sampled_from([JSON, CSV, {**CSV, "accept": "text/csv"}]),
-    name=st.sampled_from(["bundle", "entity", "budget", "percentile", "contributions"]),
-    text=st.sampled_from(["tiny", "alpha", "1", "all"]) | st.text(max_size=8),
+    headers=st.sampled_from([JSON, CSV, {**CSV, "accept": "text/csv"}, PACKED]),
+    name=st.sampled_from(["bundle", "entity", "budget", "percentile", "contributions", "state"]),
+    text=st.sampled_from(["tiny", "alpha", "1", "all", "return"]) | st.text(max_size=8),
 )
 @example(content=b"[" * 90_000, headers=JSON, name="bundle", text="tiny")
 def test_no_body_makes_us_fail(
