@@ -16,6 +16,7 @@ GaugewatchError
 ├── UnknownEntity               404
 ├── UnknownIncident             404
 ├── UnknownBundle               404
+├── UnknownExample              404
 ├── Overloaded                  503  queues are full; retry
 ├── SubscriberTooSlow           503  closed; resume by cursor (stream/alerts.py)
 ├── StoreUnavailable            503  Redis is away; retry
@@ -129,6 +130,13 @@ class UnknownBundle(GaugewatchError):
 
     status = 404
     code = "unknown_bundle"
+
+
+class UnknownExample(GaugewatchError):
+    """No series of this entity is at hand for this bundle."""
+
+    status = 404
+    code = "unknown_example"
 
 
 class Overloaded(GaugewatchError):

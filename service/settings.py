@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         None,
         description="bundle of entities no bundle was trained on; empty: the only one there is",
     )
+    examples_folder: Path | None = Field(
+        None, description="folder of sample series, <bundle>/<entity>.npz or .csv; empty: none"
+    )
     recording_directory: Path | None = Field(
         None, description="folder that posted points are recorded into; empty: they are not"
     )
@@ -113,6 +116,16 @@ class Settings(BaseSettings):
     )
     max_detect_points: int = Field(100_000, ge=1, description="points of such a series")
     max_detect_requests: int = Field(1, ge=1, le=64, description="such series scored at once")
+    detect_uploads: bool | None = Field(
+        None,
+        description="whether a series may bring its bundle; empty: only if host is loopback",
+    )
+    max_upload_bytes: int = Field(
+        256 * 2**20, ge=1, description="bytes of the files of such a bundle, unpacked"
+    )
+    upload_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="seconds that scoring with it may take"
+    )
     max_queued_points: int = Field(100_000, ge=1, description="points waiting to be scored")
     max_entities: int = Field(100_000, ge=512, description="entities held in memory")
     max_entity_characters: int = Field(200, ge=1, le=1000, description="characters of a name")
@@ -142,7 +155,9 @@ class Settings(BaseSettings):
     _split = field_validator("api_keys", "origins", mode="before")(_separated)
 
     @field_validator(
-        "redis_url", "default_bundle", "false_alarm_budget", "recording_directory", mode="before"
+        *("redis_url", "default_bundle", "false_alarm_budget", "recording_directory"),
+        *("detect_uploads", "examples_folder"),
+        mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
@@ -154,6 +169,11 @@ class Settings(BaseSettings):
         if not all(KEY_FORM.fullmatch(key.get_secret_value()) for key in keys):
             raise ValueError("expected keys of 16 to 200 letters, digits and . _ ~ -")
         return keys
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether a series may bring the bundle to score it with."""
+        return is_loopback(self.host) if self.detect_uploads is None else self.detect_uploads
 
     @model_validator(mode="after")
     def _has_replicas(self) -> Self:

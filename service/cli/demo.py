@@ -23,13 +23,11 @@ from service.cli.watch import line_of
 from service.errors import GaugewatchError
 from service.settings import PREFIX, is_ours
 from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
+from service.simulator.shipped import DEMO_SEED, ENTITIES, FLEET_SEED
 from service.stream.messages import Alert, Point
 
-FLEET_SEED = 0  # the fleet that the shipped bundle `simulated-fleet` was trained on
-ENTITIES = 8
 FAULTS_PER_ENTITY = 3
 POINTS = 720
-FIRST_SEED = 1_000  # never the training stretch
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 STEPS_PER_SECOND = 10.0
 BUDGET = 1.0  # false incidents per machine and day
@@ -41,7 +39,7 @@ def demo(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="One stretch, then a summary.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of noise and faults.")] = FIRST_SEED,
+    seed: Annotated[int, typer.Option(help="Of noise and faults.")] = DEMO_SEED,
     bundles: Annotated[
         Path | None, typer.Option(help="Folder of bundles. Default: the shipped ones.")
     ] = None,

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
 from service.stream.desk import Desk
+from service.stream.examples import Examples
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models
@@ -131,6 +132,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         promise=Promise(kept),
         desk=desk,
         seals=Seals(secret),
+        examples=Examples(models, settings.examples_folder, max_points=settings.max_detect_points),
     )
     await _shown(services, stack)
     return services

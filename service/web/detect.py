@@ -15,24 +15,23 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.errors import Overloaded
+from service.errors import BadInput, BundleRefused, Overloaded
 from service.scoring.fold import Fold
 from service.settings import Settings
 from service.web.body import Bodies
 from service.web.detect_answer import end_of_json
 from service.web.detect_body import Frame
-from service.web.detect_state import owner_of
+from service.web.detect_columns import Packed, packed_of
+from service.web.detect_state import SealedPast, owner_of
 from service.web.detect_wish import CSV, JSON, Wish, fold_of, wish_of
 from service.web.detect_work import answer, came_in, detect, piece_of, state_in
 from service.web.services import Services
+from service.web.upload import Gone, started
+from service.web.upload_frames import Job
 
 BODIES_AT_ONCE: Final = 2  # of the greatest length, being received
 STEP_ASIDE_SECONDS: Final = 1e-6  # long enough for another thread to take over
 TURN_SECONDS: Final = 2e-3  # of work between two of them: a sixth of a point costs one
-
-
-class Gone(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class PostDetect:
@@ -96,23 +95,64 @@ def _begin(
     services: Services, wish: Wish, body: bytes, gone: threading.Event
 ) -> Iterator[bytes] | None:
     """The answer in pieces, all scored; None if nobody waits for it."""
+    came = packed_of(body) if wish.form == "packed" else None
+    with suppress(Gone):
+        if came is not None and came.has_bundle:
+            return _uploaded(services, wish, body, state_in(came, wish), gone)
+        return _loaded(services, wish, body, came, gone)
+    return None
+
+
+def _loaded(
+    services: Services, wish: Wish, body: bytes, came: Packed | None, gone: threading.Event
+) -> Iterator[bytes]:
+    """By a bundle of ours, in this thread."""
     fold = fold_of(wish, services.models)
     if wish.budget is not None:
         fold = Fold(fold.bundle, budget=wish.budget)
-    most, seals = services.settings.max_detect_points, services.seals
-    came = came_in(body, wish, Frame(fold.bundle.manifest, most))
-    state = state_in(came, wish)
-    sealed = None if state is None else seals.opened(state)
-    piece = piece_of(fold, came, wish, sealed=sealed, max_points=most)
-    with suppress(Gone):
-        detected, left = detect(fold, piece, wish.percentile, on_point=_Aside(gone))
-        pieces = answer(wish, fold, detected)
-        if wish.wants_csv:
-            return pieces
-        owner = owner_of(fold, wish.entity or "")
-        state = seals.sealed(owner, left.encode()) if wish.wants_state else None
-        return chain(pieces, [end_of_json(state)])
-    return None
+    most = services.settings.max_detect_points
+    columns = came or came_in(body, wish, Frame(fold.bundle.manifest, most))
+    sealed = _opened(services, state_in(columns, wish))
+    piece = piece_of(fold, columns, wish, sealed=sealed, max_points=most)
+    detected, left = detect(fold, piece, wish.percentile, on_point=_Aside(gone))
+    leaves = SealedPast(owner_of(fold, wish.entity or ""), left.encode())
+    return _whole(services, wish, answer(wish, fold, detected), leaves)
+
+
+def _uploaded(
+    services: Services, wish: Wish, body: bytes, state: str | None, gone: threading.Event
+) -> Iterator[bytes]:
+    """By the bundle that came along, in a process of its own."""
+    settings = services.settings
+    if not settings.takes_uploads:
+        raise BundleRefused("this service takes no bundles with a series (`detect_uploads`)")
+    if wish.bundle is not None:
+        raise BadInput("expected a `bundle` in the query or in the body, came both")
+    job = Job(
+        wish=wish,
+        body=body,
+        folder="",
+        budget=settings.false_alarm_budget if wish.budget is None else wish.budget,
+        sealed=_opened(services, state),
+        max_points=settings.max_detect_points,
+        max_bundle_bytes=settings.max_upload_bytes,
+    )
+    upload = started(job, seconds=settings.upload_seconds, gone=gone)
+    return _whole(services, wish, upload.pieces(), upload.left())
+
+
+def _opened(services: Services, state: str | None) -> SealedPast | None:
+    return None if state is None else services.seals.opened(state)
+
+
+def _whole(
+    services: Services, wish: Wish, pieces: Iterator[bytes], left: SealedPast
+) -> Iterator[bytes]:
+    """The answer with its end, sealed if it is to go on."""
+    if wish.wants_csv:
+        return pieces
+    state = services.seals.sealed(left) if wish.wants_state else None
+    return chain(pieces, [end_of_json(state)])
 
 
 class _Aside:

@@ -21,6 +21,7 @@ MAX_FILES: Final = 64
 
 Names = Annotated[list[str], Meta(max_length=MAX_NAMES)]
 Integers = Annotated[list[int], Meta(max_length=MAX_LISTED)]
+Files = Annotated[dict[str, memoryview], Meta(max_length=MAX_FILES)]
 Marks = Annotated[list[bool | int], Meta(max_length=MAX_LISTED)]
 
 
@@ -47,6 +48,13 @@ class Packed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entity: str | None = None
     faults: msgspec.Raw | UnsetType = UNSET
     csv: memoryview | UnsetType = UNSET  # in place of the columns
+    bundle: Files | UnsetType = UNSET  # to score with, by name of file; or
+    bundle_zip: memoryview | UnsetType = UNSET  # its folder
+
+    @property
+    def has_bundle(self) -> bool:
+        """Whether it brings what it is scored with."""
+        return self.bundle is not UNSET or self.bundle_zip is not UNSET
 
 
 _COLUMNS: Final = msgspec.json.Decoder(Columns)
@@ -74,6 +82,8 @@ def packed_of(body: bytes) -> Packed:
         packed.csv is not UNSET and beside != (UNSET,) * 4
     ):
         raise BadBody("expected `values`, or else `csv` without any columns beside it")
+    if UNSET not in (packed.bundle, packed.bundle_zip):
+        raise BadBody("expected `bundle` or `bundle_zip`, came both")
     return packed
 
 

@@ -12,6 +12,7 @@ from service.errors import (
     BadInput,
     BadSeries,
     BodyTooLarge,
+    BundleRefused,
     GaugewatchError,
     NotAuthorised,
     Overloaded,
@@ -24,7 +25,7 @@ from service.web.schemas import Cause, Documented, Milliseconds, Model, Name, Sc
 
 ERRORS: Final[tuple[type[GaugewatchError], ...]] = (
     *(BadBody, NotAuthorised, UnknownBundle, BodyTooLarge, UnsupportedEncoding, BadInput),
-    *(BadSeries, Overloaded),
+    *(BadSeries, BundleRefused, Overloaded),
 )
 CSV_BODY: Final = "timestamp,cpu,memory,label\n1750000000000,0.31,12.5,0\n1750000060000,0.29,,0\n"
 
@@ -47,6 +48,25 @@ class SeriesColumns(Documented):
     state: str | None = Field(None, description="that of the answer to the piece before")
     entity: Name | None = Field(None, description="the same as in the query, if at all")
     faults: Any = Field(None, description="as an example has them; not read")
+
+
+class PackedSeries(Documented):
+    """The same in MessagePack, where blocks are bytes, little end; it may bring its bundle."""
+
+    values: bytes | None = Field(
+        None, description="float32 or float64, point after point; NaN: missing"
+    )
+    timestamp_ms: bytes | list[Milliseconds] | None = Field(None, description="int64, or a list")
+    dimensions: list[str] | None = None
+    label: bytes | list[bool | int] | None = Field(None, description="a byte a point, or a list")
+    state: str | None = None
+    entity: Name | None = None
+    faults: Any = None
+    csv: bytes | None = Field(None, description="in place of the columns")
+    bundle: dict[str, bytes] | None = Field(
+        None, description="files of one version of a bundle, to score with; gone afterwards"
+    )
+    bundle_zip: bytes | None = Field(None, description="the same as a zip of their folder")
 
 
 class DetectedRow(Documented):
@@ -125,7 +145,7 @@ class Detected(Summary):
     state: str | None = Field(None, description="for the next piece; only if it was asked for")
 
 
-DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (SeriesColumns, Detected)
+DOCUMENTED: Final[tuple[type[BaseModel], ...]] = (SeriesColumns, PackedSeries, Detected)
 _EXAMPLE: Final = {
     "timestamp_ms": [1750000000000, 1750000060000],
     "dimensions": ["cpu", "memory"],
@@ -169,7 +189,7 @@ def operation(problems: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
             "content": {
                 **body,
                 "text/csv": rows | {"example": CSV_BODY},
-                "application/msgpack": {"schema": {"type": "string", "format": "binary"}},
+                "application/msgpack": _of("PackedSeries"),
             },
         },
         "responses": {

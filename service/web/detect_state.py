@@ -51,9 +51,9 @@ class Seals:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def sealed(self, owner: Owner, past: bytes) -> str:
+    def sealed(self, past: SealedPast) -> str:
         """The state, as a client keeps it."""
-        content = msgspec.msgpack.encode(SealedPast(owner, past))
+        content = msgspec.msgpack.encode(past)
         return base64.urlsafe_b64encode(self._seal(content) + content).decode()
 
     def opened(self, state: str) -> SealedPast:

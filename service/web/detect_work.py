@@ -14,7 +14,7 @@ from service.scoring.series import Series
 from service.scoring.tail import flagged_share
 from service.web.detect_answer import Detected, as_csv, as_json
 from service.web.detect_body import Frame, check_size, series_of
-from service.web.detect_columns import Columns, Packed, columns_of, packed_of
+from service.web.detect_columns import Columns, Packed, columns_of
 from service.web.detect_state import SealedPast, check_owner, owner_of
 from service.web.detect_wish import WHOLE_ONLY, Wish
 
@@ -30,22 +30,26 @@ class Piece:
 
 
 def piece_of(
-    fold: Fold, came: Columns | Packed, wish: Wish, *, sealed: SealedPast | None, max_points: int
+    fold: Fold,
+    came: Columns | Packed,
+    wish: Wish,
+    *,
+    sealed: SealedPast | None,
+    max_points: int,
+    is_uploaded: bool = False,
 ) -> Piece:
     """What came, compared with the bundle; `sealed` came along with it. Raises BadInput."""
     entity = wish.entity or ""
     past = no_past(fold, entity)
     if sealed is not None:
-        check_owner(sealed.owner, owner_of(fold, entity, is_uploaded=sealed.owner.is_uploaded))
+        check_owner(sealed.owner, owner_of(fold, entity, is_uploaded=is_uploaded))
         past = decoded(sealed.past, fold)
     frame = Frame(fold.bundle.manifest, max_points, past.points, past.newest_ms)
     return Piece(series_of(came, frame, entity=entity), past)
 
 
 def came_in(body: bytes, wish: Wish, frame: Frame) -> Columns | Packed:
-    """What a body says. Raises BadInput."""
-    if wish.form == "packed":
-        return packed_of(body)
+    """What a body says that is not MessagePack. Raises BadInput."""
     check_size(body, wish.form, frame)
     return Packed(csv=memoryview(body)) if wish.form == "csv" else columns_of(body)
 

@@ -12,6 +12,7 @@ from service.web.alert_events import GetAlerts
 from service.web.alerts import alerts
 from service.web.detect import PostDetect
 from service.web.entity_routes import add_entity_routes
+from service.web.example_routes import add_example_routes
 from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
@@ -36,6 +37,7 @@ def add_routes(app: FastAPI) -> None:
         responses={200: {"model": list[views.ModelView]}, **problem_responses(NotAuthorised)},
     )(models)
     add_model_routes(app)
+    add_example_routes(app)
     add_incident_routes(app)
     add_promise_route(app)
     add_policy_routes(app)

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
+from service.stream.examples import Examples
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models
@@ -38,6 +39,7 @@ class Services:
     incidents: Incidents
     kept: Store  # what the desk reads
     promise: Promise
+    examples: Examples
     seals: Seals  # of series that come in pieces
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now

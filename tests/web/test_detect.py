@@ -23,7 +23,7 @@ from service.cli import app as cli
 from service.scoring.fold import Fold
 from service.scoring.offline import Scored, score_series
 from service.scoring.series import Series
-from service.web import detect_messages, detect_schemas
+from service.web import detect_columns, detect_messages, detect_schemas
 from service.web.app import create_app
 from tests.builders import DIMENSIONS, NEED, series_like
 from tests.web.serving import HOME, raw_exchange, serving, settings_for
@@ -534,6 +534,15 @@ def test_what_is_documented_is_what_is_on_the_wire(
 ) -> None:
     fields = {field.encode_name: field.required for field in msgspec.structs.fields(struct)}
     assert {name: one.is_required() for name, one in model.model_fields.items()} == fields
+
+
+def test_the_bodies_documented_are_those_that_are_read() -> None:
+    for struct, model in (
+        (detect_columns.Columns, detect_schemas.SeriesColumns),
+        (detect_columns.Packed, detect_schemas.PackedSeries),
+    ):
+        fields = {field.encode_name: field.required for field in msgspec.structs.fields(struct)}
+        assert {name: one.is_required() for name, one in model.model_fields.items()} == fields
 
 
 def test_the_document_describes_the_route_and_its_example_is_read(
