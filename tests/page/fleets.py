@@ -4,8 +4,8 @@ import time
 
 import httpx2
 
-from service.cli.demo import FIRST_SEED, FLEET_SEED
 from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
+from service.simulator.shipped import DEMO_SEED, FLEET_SEED
 from tests.system.processes import Service
 
 
@@ -14,7 +14,7 @@ def fleet(*, entities: int = 8, points: int = 300, faults: int = 2) -> list[Simu
     minute_ms = time.time_ns() // 60_000_000_000 * 60_000
     return simulate_fleet(
         FleetConfig(
-            seed=FIRST_SEED,
+            seed=DEMO_SEED,
             fleet_seed=FLEET_SEED,
             entities=entities,
             train_points=points,

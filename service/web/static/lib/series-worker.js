@@ -68,7 +68,7 @@ async function take({ place }) {
   rows.forEach((row, at) => row.forEach((value, column) => (numbers[at * width + column] = value ?? NaN)));
   series = {
     kind: "example", names: dimensions, hasNames: true, matrix: new Strided(numbers, rows.length, width),
-    timesMs: Float64Array.from(timesMs), timeName: "timestamp_ms", label: label ? Uint8Array.from(label) : null,
+    timesMs: Float64Array.from(timesMs), timeName: "timestamp_ms", label: label?.length ? Uint8Array.from(label) : null,
     faults: [], faultCount: 0, faultsPerColumn: {}, firstRow: 0, about: answer.faults ?? [],
   };
   return told();

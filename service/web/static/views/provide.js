@@ -7,10 +7,10 @@ import { Series } from "../lib/series.js";
 import { readBundle } from "../lib/read/bundle.js";
 import { some } from "../lib/read/faults.js";
 import { matched } from "../lib/matched.js";
+import { Faults } from "./faults.js";
 import { Progress } from "./progress.js";
 import { Scored } from "./scored.js";
 
-const MOST_LISTED = 20; // faults
 const UPLOADED = "uploaded"; // no name of a bundle and version
 const NAME = /^(?!\s)[^\p{C}]{1,200}(?<!\s)$/u; // of an entity
 
@@ -87,17 +87,6 @@ function Forms() {
       <dt>JSON</dt><dd><code>${'{"dataSetName": "pump", "graphs": [{"label": "flow", "data": [{"x": 0, "y": 1.5}]}]}'}</code>: one graph a dimension.</dd>
     </dl>
     <p class="soft">No file at hand? <code>gaugewatch simulate --output fleet --csv fleet-csv</code> writes some, and <a href="#/example">Example</a> has series ready.</p>
-  </section>`;
-}
-
-/** What is wrong, and where; `fault.faults` are single ones. */
-export function Faults({ title, fault }) {
-  const single = (fault.faults || []).map((one) => one.text ?? [one.path, one.column && `row ${one.row ?? one.index}, column ${one.column}`, one.detail].filter(Boolean).join(": "));
-  return html`<section class="note bad" role="alert">
-    <p class="strong">${title}</p>
-    <p>${fault.message}</p>
-    ${single.length > 0 && !(single.length === 1 && single[0] === fault.message) && html`<ul class="small">${single.slice(0, MOST_LISTED).map((text) => html`<li>${text}</li>`)}
-      ${single.length > MOST_LISTED && html`<li>and ${count(single.length - MOST_LISTED)} more</li>`}</ul>`}
   </section>`;
 }
 

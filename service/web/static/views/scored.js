@@ -47,6 +47,7 @@ export function Scored({ series, version, name, query, isRunning }) {
       <${Incidents} series=${series} decision=${decision} incidents=${incidents} query=${query} see=${see} isRunning=${isRunning} />
       <${Blamed} series=${series} version=${version} decision=${decision} view=${view} query=${query} see=${see} />
     </div>
+    ${series.about.about?.length > 0 && html`<${Known} series=${series} decision=${decision} see=${see} />`}
     <${Download} series=${series} decision=${decision} name=${name} isRunning=${isRunning} />
   </div>`;
 }
@@ -281,6 +282,29 @@ function peakOf(verdicts, { flags, factor }, { start, end }) {
     if (verdicts.severity[point] > severity) severity = verdicts.severity[point];
   }
   return { at, marks, severity, peak: verdicts.score[at] * factor };
+}
+
+/** What is known to be wrong with an example, and what became of it. */
+function Known({ series, decision, see }) {
+  const rows = series.about.about.map((fault) => {
+    const start = series.pointAt(fault.start_ms), end = Math.max(start, series.pointAt(fault.end_ms));
+    return { ...fault, start, end, delay: decision.flags.subarray(start, end + 1).indexOf(1) };
+  });
+  const room = ({ start, end }) => Math.max(30, end - start);
+  const found = ({ start, delay }) => {
+    if (start >= series.verdicts.have) return html`<span class="soft">not scored yet</span>`;
+    if (delay < 0) return html`<span class="tag warn">not found</span>`;
+    return html`<span class="tag good">found</span> ${delay === 0 ? "at once" : `after ${count(delay)} ${delay === 1 ? "point" : "points"}`}`;
+  };
+  return html`<section class="card">
+    <h2>What is known to be wrong</h2>
+    <div class="scroll"><table>
+      <thead><tr><th scope="col">From</th><th scope="col" class="number">Points</th><th scope="col">Fault</th><th scope="col">Guilty dimensions</th><th scope="col">At this threshold</th></tr></thead>
+      <tbody>${rows.map((one) => html`<tr>
+        <td class="nowrap"><button class="plain" onClick=${() => see(Math.max(0, one.start - room(one)), Math.min(series.verdicts.count, one.end + room(one)))}>${placeText(series, one.start)}</button></td>
+        <td class="number">${count(one.end - one.start + 1)}</td><td>${one.kind ? plain(one.kind) : "–"}</td><td>${list(one.culprits.map(plain)) || "–"}</td><td>${found(one)}</td></tr>`)}</tbody>
+    </table></div>
+  </section>`;
 }
 
 function Blamed({ series, version, decision, view, query, see }) {
