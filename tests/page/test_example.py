@@ -45,8 +45,10 @@ def test_a_newcomer_picks_a_series_and_watches_it_being_scored(
 ) -> None:
     page = opened("#/example")
     expect(page.get_by_text("a series that it was not trained on")).to_be_visible()
+    chosen = page.get_by_role("link", name="node-03", exact=True)
+    expect(chosen).to_be_visible()
     picture(page, "example-list")
-    page.get_by_role("link", name="node-03", exact=True).click()
+    chosen.click()
     expect(page.get_by_role("progressbar", name="Points that are scored")).to_be_visible()
     expect(page.get_by_role("img", name="Score of node-03")).to_be_visible()
     picture(page, "example-growing")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,8 @@ def test_an_npz_is_scored_as_the_command_scores_it(
     command = ["score", "--bundle", str(ROOT / "exported_models" / "simulated-fleet")]
     command += ["--input", str(path), "--output", str(output), "--json"]
     assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
-    theirs = np.load(output)
+    with np.load(output) as arrays:
+        theirs = dict(arrays)
     for name in ("score", "severity", "p_value"):
         column = np.array([float(row[name] or "nan") for row in ours])
         assert np.array_equal(column, theirs[name], equal_nan=True), name
@@ -312,6 +314,35 @@ def test_json_that_is_no_series_is_refused(opened: Opened, tmp_path: Path) -> No
         path = tmp_path / "broken.json"
         path.write_text(document)
         refused(page, path, expected)
+
+
+def zipped(bundle: str, folder: Path) -> Path:
+    """The version in force, as people pack a folder."""
+    home = ROOT / "exported_models" / bundle
+    version = (home / "current").read_text().strip()
+    return Path(shutil.make_archive(str(folder / bundle), "zip", home, version))
+
+
+def test_a_bundle_that_is_brought_scores_this_series_alone(
+    opened: Opened, site: Service, tmp_path: Path
+) -> None:
+    path = csv_of(machine(), tmp_path)
+    page = provided(opened, path)
+    page.get_by_label("Bring a bundle").set_input_files(zipped("simulated-fleet", tmp_path))
+    expect(page.get_by_label("Bundle", exact=True)).to_have_value("uploaded")
+    scored(page)
+    answer = detected(site, path, accept="application/json").json()
+    assert measured(page, "marked") == str(answer["anomalies"])
+    ours = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").path().read_text())))
+    theirs = [row["score"] for row in answer["rows"]]
+    assert [float(row["score"]) if row["score"] else None for row in ours] == theirs
+
+
+def test_a_zip_that_is_no_bundle_is_refused(opened: Opened, tmp_path: Path) -> None:
+    page = provided(opened, csv_of(machine(), tmp_path))
+    other = shutil.make_archive(str(tmp_path / "other"), "zip", ROOT / "docs", "pictures")
+    page.get_by_label("Bring a bundle").set_input_files(other)
+    expect(page.get_by_role("alert")).to_contain_text("with one bundle.json, came 0")
 
 
 def test_a_long_series_is_scored_with_progress_while_the_page_answers(

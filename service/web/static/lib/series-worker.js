@@ -80,7 +80,7 @@ function told() {
     rest.names.map((_, column) => matrix.at(row, column)));
   const { timesMs } = rest, last = matrix.count - 1;
   const times = timesMs ? { firstMs: timesMs[0], lastMs: timesMs[last], stepMs: last ? (timesMs[last] - timesMs[0]) / last : 0 } : {};
-  return { ...rest, ...times, timesMs: null, periods: null, hasTimes: Boolean(timesMs), count: matrix.count, bytes: matrix.bytes, preview };
+  return { ...rest, ...times, labelled: rest.label?.reduce((sum, one) => sum + one, 0) ?? 0, timesMs: null, periods: null, hasTimes: Boolean(timesMs), count: matrix.count, bytes: matrix.bytes, preview };
 }
 
 function throttled(call, ms = 100) {

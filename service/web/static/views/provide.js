@@ -134,7 +134,7 @@ function Chosen({ file, series, about, models, query, other }) {
       <${About} file=${file} about=${about} other=${other} />
       <div class="row fields">
         <label class="field"><span>Bundle</span>
-          <select value=${keyOf(model)} disabled=${isRunning} onChange=${(event) => again(() => setTitle(event.target.value))}>
+          <select aria-label="Bundle" value=${keyOf(model)} disabled=${isRunning} onChange=${(event) => again(() => setTitle(event.target.value))}>
             ${all.map((one) => html`<option value=${keyOf(one)}>${nameOf(one, upload)} – ${fits(one, about)} of ${one.dimensions.length} dimensions</option>`)}
           </select></label>
         <${Upload} take=${(found) => again(() => {
@@ -147,7 +147,7 @@ function Chosen({ file, series, about, models, query, other }) {
       <${Mapping} model=${model} about=${about} places=${places} isRunning=${isRunning}
         assign=${(name, column) => again(() => setAssigned((now) => ({ ...now, [name]: column })))} />
       ${lacking.length > 0 && html`<p class="note bad" role="alert">The bundle expects ${model.dimensions.length} dimensions; ${lacking.length} of them ${lacking.length === 1 ? "has" : "have"} no column
-        of this file: ${some(lacking, 8)}. Assign columns below, or choose another bundle.</p>`}
+        of this file: ${some(lacking, 8)}. Assign columns above, or choose another bundle.</p>`}
       ${bad.length > 0 && html`<${Faults} title=${`${count(badCount(about, places))} ${badCount(about, places) === 1 ? "value" : "values"} of columns that are used cannot be read`}
         fault=${{ message: bad[0].text, faults: bad }} />`}
       ${!isNamed && html`<p class="note bad">The name of an entity has 1 to 200 characters that can be seen, and no space at its ends.</p>`}
@@ -171,7 +171,7 @@ function Upload({ take, isRunning }) {
     await readBundle(zip).then(take, setFault);
   };
   return html`<div class="field"><label class="button" aria-disabled=${isRunning} title="the zip of a version's folder; it is tried under limits, used for this series alone, and forgotten">
-    or bring one (zip)<input class="unseen" type="file" accept=".zip" aria-label="Bundle" disabled=${isRunning} onChange=${read} /></label>
+    or bring one (zip)<input class="unseen" type="file" accept=".zip" aria-label="Bring a bundle" disabled=${isRunning} onChange=${read} /></label>
     ${fault && html`<span class="bad" role="alert">${fault.message}</span>`}</div>`;
 }
 
@@ -187,7 +187,7 @@ function best(models, about) {
 }
 
 function About({ file, about, other }) {
-  const { count: points, names } = about, labelled = about.label ? about.label.reduce((sum, one) => sum + one, 0) : 0;
+  const { count: points, names } = about;
   return html`<div>
     <div class="row apart"><h2>${file.name}</h2>
       ${about.arrays?.length > 1 && html`<label>array <select value=${about.part} onChange=${(event) => other(event.target.value)}>
@@ -195,7 +195,7 @@ function About({ file, about, other }) {
     </div>
     <p class="soft">${count(points)} ${points === 1 ? "point" : "points"}, ${count(names.length)} ${names.length === 1 ? "column" : "columns"} of numbers;
       ${about.hasTimes ? ` ${fullTime(about.firstMs)} to ${fullTime(about.lastMs)}, every ${span(about.stepMs)}` : " no times: points are one period apart"};
-      ${about.label ? ` labels: ${count(labelled)} points are anomalous` : " no labels"}.</p>
+      ${about.label ? ` labels: ${count(about.labelled)} points are anomalous` : " no labels"}.</p>
     <details><summary>First rows</summary><div class="scroll"><table class="small">
       <thead><tr>${names.slice(0, 60).map((name) => html`<th scope="col" class="number">${name}</th>`)}</tr></thead>
       <tbody>${about.preview.map((row) => html`<tr>${row.slice(0, 60).map((value) => html`<td class="number">${Number.isNaN(value) ? "" : number(value)}</td>`)}</tr>`)}</tbody>
@@ -214,7 +214,7 @@ function Mapping({ model, about, places, assign, isRunning }) {
     : `${found} of ${model.dimensions.length} dimensions have a column`;
   return html`<details open=${!isPlain && !isByOrder}>
     <summary>${said}${extra.length ? `; ignored: ${some(extra, 4)}` : ""}</summary>
-    <div class="mapping">${model.dimensions.map((name, at) => html`<label key=${name} class=${places[at] < 0 ? "lacks" : ""}><span>${name}</span>
+    <div class="mapping">${model.dimensions.map((name, at) => html`<label key=${name} title=${name} class=${places[at] < 0 ? "lacks" : ""}><span>${name}</span>
       <select value=${places[at] < 0 ? "" : about.names[places[at]]} disabled=${isRunning} aria-label=${`Column of ${name}`} onChange=${(event) => assign(name, event.target.value)}>
         <option value="">no column</option>${about.names.map((column) => html`<option value=${column}>${column}</option>`)}
       </select></label>`)}</div>

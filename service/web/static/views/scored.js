@@ -263,8 +263,8 @@ function Incidents({ series, decision, incidents, query, see, isRunning }) {
       <tbody>${listed.map((one) => html`<tr key=${one.start} class=${String(one.start) === query.incident ? "chosen" : ""}>
         <td class="nowrap"><button class="plain" title=${about.hasTimes ? fullTime(series.timesMs[one.start]) : "look closer"} aria-current=${String(one.start) === query.incident ? "true" : null}
           onClick=${() => open(one)}>${placeText(series, one.start)}</button></td>
-        <td class="number">${one.marks}</td><td class="number">${number(one.peak)}</td>
-        <td class="number nowrap"><i class="key" style=${{ background: css(shareOf(one.severity)) }}></i>${number(one.severity)}</td>
+        <td class="number">${one.marks}</td><td class="number">${Number.isNaN(one.peak) ? "–" : one.peak.toFixed(2)}</td>
+        <td class="number nowrap"><i class="key" style=${{ background: css(shareOf(one.severity)) }}></i>${one.severity.toFixed(1)}</td>
         ${about.label && html`<td>${touches(one) ? html`<span class="tag good">event</span>` : html`<span class="tag warn">outside</span>`}</td>`}
         <td>${one.names.length ? `${list(one.names.slice(0, 4).map(plain))}${one.names.length > 4 ? " and more" : ""} ${one.names.length > 1 ? "have" : "has"} no value any more` : sentence(verdicts.causes(one.at))}</td>
       </tr>`)}</tbody>
