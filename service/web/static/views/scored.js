@@ -5,7 +5,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { save } from "../lib/api.js";
 import { put } from "../lib/route.js";
 import { count, fullTime, number, percent, span, time } from "../lib/format.js";
-import { Chart, level, shade } from "../lib/chart.js";
+import { Chart, level } from "../lib/chart.js";
 import { LogSlider } from "../lib/logslider.js";
 import { css, shareOf } from "../lib/palette.js";
 import { colour } from "../lib/theme.js";
@@ -153,10 +153,7 @@ function Charts({ series, version, decision, incidents, view, see, name }) {
   range.current = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
   const scales = useRef({ x: { time: about.hasTimes, range: () => range.current }, y: { distr: 4, asinh: 1, range: spread } }).current;
   const plainScales = useRef({ x: scales.x }).current;
-  const stretch = ([start, last]) => ({ fromMs: series.axisMs(start), toMs: series.axisMs(last) });
-  const shadeEvents = (chart, context) => {
-    for (const event of events) if (event[1] >= from && event[0] < to) shade(chart, context, { ...stretch(event), fill: colour("band"), edge: colour("accent") });
-  };
+  const shadeEvents = (chart, context) => shaded(chart, context, series, events, view);
   const markScores = (chart, context) => {
     shadeEvents(chart, context);
     level(chart, context, 1 / decision.factor);
@@ -193,6 +190,31 @@ function Charts({ series, version, decision, incidents, view, see, name }) {
     <${Chart} data=${severity} series=${[{ label: "severity", colour: "expected", width: 1.1 }]} height=${110} scales=${plainScales} marks=${shadeEvents}
       sync="scored" onSelect=${pick} label=${`Severity of ${name}, in nats`} />
   </section>`;
+}
+
+/** The labelled stretches in view; those that touch in pixels are drawn as one. */
+function shaded(chart, context, series, events, { from, to }) {
+  const { left, width, top, height } = chart.bbox, fill = colour("band"), edge = colour("accent");
+  const placeOf = (at) => Math.max(left, Math.min(left + width, chart.valToPos(series.axisMs(at) / 1000, "x", true)));
+  const draw = (start, end) => {
+    context.fillStyle = fill;
+    context.fillRect(start, top, end - start, height);
+    context.fillStyle = edge;
+    context.fillRect(start, top, end - start, 3 * devicePixelRatio);
+  };
+  context.save();
+  let open = null;
+  for (const [start, last] of events) {
+    if (last < from || start >= to) continue;
+    const a = placeOf(start), b = Math.max(a + 2, placeOf(last));
+    if (open && a <= open[1] + 1) open[1] = Math.max(open[1], b);
+    else {
+      if (open) draw(...open);
+      open = [a, b];
+    }
+  }
+  if (open) draw(...open);
+  context.restore();
 }
 
 /** From 0 up to a little more than the greatest, and never less than the threshold. */
