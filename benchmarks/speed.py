@@ -24,6 +24,7 @@ from benchmarks import (
     latency_figures,
     model_servers,
     own_bundles,
+    page,
     stages,
     startup,
     steps,
@@ -80,6 +81,7 @@ BENCHES = (
     Bench(streaming_peers.RESULTS, streaming_peers.Result, streaming_peers.sheets),
     Bench(model_servers.RESULTS, model_servers.Result, model_servers.sheets),
     Bench(startup.RESULTS, startup.Result, startup.sheets),
+    Bench(page.RESULTS, page.Result, page.sheets),
 )
 INGEST, INGEST_PAPER = "ingest", "ingest-paper"
 NAMES = (INGEST, *(bench.path.stem for bench in BENCHES), INGEST_PAPER)
@@ -97,11 +99,11 @@ def main(
     if quick:
         chosen = [name for name in chosen if name != INGEST_PAPER]
     failed = [name for name in chosen if not _runs(name, folder, is_quick=quick)]
-    page = filled(PAGE.read_text(), folder, pictures=_pictures(folder))
+    text = filled(PAGE.read_text(), folder, pictures=_pictures(folder))
     if quick:
-        (folder / PAGE.name).write_text(page)
+        (folder / PAGE.name).write_text(text)
     else:
-        PAGE.write_text(page)
+        PAGE.write_text(text)
         figures.main()
     if failed:
         raise SystemExit(f"these failed, their figures are those of before: {', '.join(failed)}")

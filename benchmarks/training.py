@@ -17,6 +17,7 @@ from typing import Annotated
 import torch
 import typer
 from msgspec import Struct
+from rich.progress import track
 
 from benchmarks.machine import Machine, machine
 from benchmarks.plain_loops import ours_per_second, plain_per_second
@@ -31,7 +32,17 @@ LANES, STEPS = 32, 25
 SMALL: dict[str, object] = {"hidden": 48, "dense": 48, "latent": 8, "flows": 4}
 SIZES: dict[str, dict[str, object]] = {"paper": {}, "small": SMALL}
 TITLES = {"paper": "OmniAnomaly (hidden 500)", "small": "small (hidden 48)"}
-MODELS: tuple[Model, ...] = ("blind_spot", "lstm_vae")
+MODELS: tuple[Model, ...] = (
+    "blind_spot",
+    "slmr",
+    "vae_lstm",
+    "rvae",
+    "lstm_vae",
+    "usad",
+    "mtad_gat",
+    "dagmm",
+    "mad_gan",
+)
 
 
 class Way(Struct, frozen=True):
@@ -86,7 +97,11 @@ def main(
     learned = [
         turn for size in sizes for turn in _turns(data, size, seconds=seconds / turns, count=turns)
     ]
-    loops = [one for model in MODELS for one in _loops(data, model, updates=updates, count=turns)]
+    loops = [
+        one
+        for model in track(MODELS, "loops")
+        for one in _loops(data, model, updates=updates, count=turns)
+    ]
     result = Result(facts, points, learned, loops)
     keep(output, result)
     show(output, list(sheets(result)), machine=facts.line)

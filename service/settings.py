@@ -142,6 +142,10 @@ class Settings(BaseSettings):
         500, ge=0, le=10_000, description="entities whose score is exported, the highest first"
     )
 
+    max_fleet_entities: int = Field(
+        10_000, ge=1, le=100_000, description="entities shown on the page of the fleet"
+    )
+
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="log lines for people or machines; auto: by whether it is a terminal"
     )

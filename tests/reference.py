@@ -183,3 +183,17 @@ def incidents_opened(is_flagged: Sequence[bool]) -> int:
         else:
             quiet += 1
     return opened
+
+
+def fleet_cells(
+    points: Sequence[tuple[int, float, bool]], *, end_ms: int, cell_ms: int
+) -> list[int]:
+    """The bytes of one entity: its points are (time, severity or NaN, is it an anomaly)."""
+    last = end_ms // cell_ms
+    cells = []
+    for number in range(last - 59, last + 1):
+        inside = [point for point in points if point[0] // cell_ms == number]
+        levels = [0.0 if math.isnan(severity) else severity for _, severity, _ in inside]
+        level = min(1 + math.floor(4 * max(levels)), 127) if levels else 0
+        cells.append(level + 128 * any(is_anomaly for *_, is_anomaly in inside))
+    return cells

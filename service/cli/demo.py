@@ -29,7 +29,8 @@ from service.stream.messages import Alert, Point
 FAULTS_PER_ENTITY = 3
 POINTS = 720
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-STEPS_PER_SECOND = 10.0
+HISTORY = 300  # points of each that come at once, so that there is something to look at
+STEPS_PER_SECOND = 2.0  # from then on: slow enough to watch
 BUDGET = 1.0  # false incidents per machine and day
 FUTURE_SECONDS = 100 * 365 * 86_400  # its clock runs ahead of ours
 START_SECONDS = 30.0
@@ -51,7 +52,11 @@ def demo(
         _service(bundles, Path(folder)) as url,
     ):
         console.print(f"[bold]Gaugewatch[/] listens at {url}, metrics at {url}/metrics")
-        console.print(f"{ENTITIES} simulated machines, 24 dimensions each; faults are on their way")
+        console.print(f"Look at it: [bold]{url}/#/fleet?span=6h[/]")
+        console.print(
+            f"{ENTITIES} simulated machines, 24 dimensions each, a minute in half a second; "
+            "faults are on their way"
+        )
         found = asyncio.run(_stream(Client(url), console, seed=seed, is_endless=not no_wait))
     typer.echo(json.dumps(found))
     if no_wait and not (found["scored"] and found["faults_found"]):
@@ -107,7 +112,8 @@ async def _stream(
         while is_endless or not fleets:
             turn = len(fleets)
             fleets.append(_stretch(seed + turn, start_ms=START_MS + turn * POINTS * 60_000))
-            async for step in _steps(fleets[-1], is_paced=is_endless):
+            unpaced = POINTS if not is_endless else HISTORY if turn == 0 else 0
+            async for step in _steps(fleets[-1], unpaced=unpaced):
                 start = time.perf_counter()
                 tally.verdicts += await asyncio.to_thread(client.post, step)
                 tally.latencies_ms.append((time.perf_counter() - start) * 1000)
@@ -133,8 +139,8 @@ def _stretch(seed: int, *, start_ms: int) -> list[SimulatedEntity]:
     )
 
 
-async def _steps(fleet: Sequence[SimulatedEntity], *, is_paced: bool) -> AsyncIterator[list[Point]]:
-    """One point of every entity at a time."""
+async def _steps(fleet: Sequence[SimulatedEntity], *, unpaced: int) -> AsyncIterator[list[Point]]:
+    """One point of every entity at a time; the first `unpaced` without a pause."""
     for time_step in range(POINTS):
         yield [
             Point(
@@ -144,7 +150,7 @@ async def _steps(fleet: Sequence[SimulatedEntity], *, is_paced: bool) -> AsyncIt
             )
             for entity in fleet
         ]
-        if is_paced:
+        if time_step >= unpaced:
             await asyncio.sleep(1 / STEPS_PER_SECOND)
 
 

@@ -27,23 +27,34 @@ class Position(NamedTuple):
 
 
 def encode_cursor(position: Position) -> str:
-    """Opaque and url-safe; the checksum tells ours from anybody else's."""
-    payload = msgspec.msgpack.encode((1, *position))
-    sealed = zlib.crc32(payload).to_bytes(4) + payload
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    """Opaque and url-safe."""
+    return sealed(msgspec.msgpack.encode((1, *position)))
 
 
 def decode_cursor(cursor: str, *, shards: int) -> Position:
     """The inverse; raises BadCursor for anything that we did not give."""
     refusal = BadCursor("expected a cursor as it came with an alert, came another text")
-    if len(cursor) > MAX_CURSOR_CHARS or not cursor.isascii():
-        raise refusal
     try:
-        sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        _, log, numbers = _DECODER.decode(sealed[4:])
+        _, log, numbers = _DECODER.decode(unsealed(cursor))
     except (ValueError, msgspec.MsgspecError):
         raise refusal from None
     position = Position(log, numbers)
     if len(numbers) != shards or len(log) != LOG_BYTES or encode_cursor(position) != cursor:
         raise refusal
     return position
+
+
+def sealed(payload: bytes) -> str:
+    """As a text that a client keeps; the checksum tells ours from anybody else's."""
+    both = zlib.crc32(payload).to_bytes(4) + payload
+    return base64.urlsafe_b64encode(both).rstrip(b"=").decode()
+
+
+def unsealed(cursor: str) -> bytes:
+    """The inverse; raises ValueError for what was never sealed."""
+    if len(cursor) > MAX_CURSOR_CHARS or not cursor.isascii():
+        raise ValueError("expected a cursor of ours, came another text")
+    payload = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[4:]
+    if sealed(payload) != cursor:
+        raise ValueError("expected a cursor of ours, came another text")
+    return payload

@@ -13,6 +13,9 @@ from service.errors import EntityContended, GaugewatchError, StoreUnavailable
 from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher
 from service.stream.caretaker import Caretaker
+from service.stream.commit import Layout
+from service.stream.fleet import Fleet
+from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
@@ -52,6 +55,7 @@ class Listeners:
     on_stage: OnStage | None = None  # a stage of the path, and its seconds; on any thread
     on_told: OnTold | None = None  # verdicts that no request got, and alerts; on the event loop
     recorder: Recorder | None = None
+    fleet: Fleet | None = None
 
 
 class Ingest:
@@ -79,7 +83,7 @@ class Ingest:
         )
         self._caretaker = Caretaker(store, self._lanes, self._path)
         self._viewer = Viewer(store.twin())
-        self._recorder = listeners.recorder
+        self._recorder, self._fleet = listeners.recorder, listeners.fleet
         self._heard: list[tuple[str, Callable[[], None]]] = []  # by stage, for after the answers
         self._told: list[tuple[list[Verdict], list[bytes]]] = []
         self._on_told = listeners.on_told or (lambda _verdicts, _alerts: None)
@@ -153,7 +157,7 @@ class Ingest:
     async def forget(self, name: str) -> None:
         """Delete an entity; its incidents stay, and end. Raises UnknownEntity, StoreUnavailable."""
         serving = self._models.serving
-        self._on_told([], await self._batcher.run(lambda: self._caretaker.forget(serving, name)))
+        self._on_told([], await self._batcher.run(lambda: self._forget(serving, name)))
 
     async def accept(self, name: str, incident: str) -> None:
         """Make what this incident shows the normal of its entity, if it is the last one.
@@ -174,6 +178,16 @@ class Ingest:
         if (rest := self._rest()) is not None:
             await self._batcher.run(rest)
         return ticked.silent
+
+    def wrote(self, layout: Layout) -> Lane | None:
+        """Whose rows and snapshots have this layout; None if its bundle is gone. For any thread."""
+        return self._lanes.wrote(layout)
+
+    def _forget(self, serving: Serving, name: str) -> list[bytes]:
+        alerts = self._caretaker.forget(serving, name)
+        if self._fleet is not None:
+            self._fleet.forget([name])
+        return alerts
 
     def _tick(self) -> Ticked:
         serving = self._models.serving
@@ -240,9 +254,11 @@ class Ingest:
             answers |= {i: away for group in positions.values() for i in group}
 
     def _hear(self, serving: Serving, done: Attempted) -> None:
-        """Remember who is to hear of it: shadows, the recorder, and who counts."""
+        """Remember who is to hear of it: who counts, the fleet, shadows, the recorder."""
         if done.released or done.alerts:
             self._told.append((done.released, done.alerts))
+        if self._fleet is not None:
+            self._heard.append(("fleet", partial(self._fleet.hear, done)))
         name = done.lane.fold.bundle.manifest.name
         if (shadow := self._lanes.shadow_of(serving, name)) is not None:
             self._heard.append(("shadow", partial(shadow.score, done.arrived, done.rows)))

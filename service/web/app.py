@@ -16,6 +16,7 @@ from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
 from service.stream.desk import Desk
 from service.stream.examples import Examples
+from service.stream.fleet import Fleet
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models
@@ -31,6 +32,7 @@ from service.web.openapi import describe
 from service.web.parts import (
     embedded_url,
     feed_of,
+    fleet_viewer_of,
     limits_of,
     metrics_of,
     models_of,
@@ -109,10 +111,11 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(_stopped, asyncio.create_task(rollout.follow()))
     metrics = metrics_of(settings, models)
     recorder = await recorder_of(settings, stack, metrics)
-    listeners = Listeners(metrics.observe_stage, metrics.count_told, recorder)
+    fleet = Fleet(settings.max_fleet_entities)
+    listeners = Listeners(metrics.observe_stage, metrics.count_told, recorder, fleet)
     ingest = Ingest(store, models, limits=limits_of(settings), listeners=listeners)
     await stack.enter_async_context(ingest)
-    feed = await stack.enter_async_context(feed_of(url, settings, metrics))
+    feed = await stack.enter_async_context(feed_of(url, settings, metrics, fleet))
     kept = store_of(url, settings, stack)  # for the desk
     desk = Desk("incidents")
     stack.callback(desk.close)  # before the store it reads
@@ -130,6 +133,7 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Services:
         kept=kept,
         incidents=Incidents(kept),
         promise=Promise(kept),
+        fleet=fleet_viewer_of(url, settings, stack, fleet=fleet, ingest=ingest),
         desk=desk,
         seals=Seals(secret),
         examples=Examples(models, settings.examples_folder, max_points=settings.max_detect_points),

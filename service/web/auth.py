@@ -46,6 +46,7 @@ ACCESS: Final = {
     "/v1/entities/{entity:path}": Access.KEY,
     "/v1/examples": Access.KEY,
     "/v1/examples/{bundle}/{entity:path}": Access.KEY,
+    "/v1/fleet": Access.KEY,
     "/v1/models": Access.KEY,
     "/v1/models/{name}": Access.KEY,
     "/v1/models/{name}/activate": Access.KEY,

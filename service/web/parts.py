@@ -11,7 +11,10 @@ from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
 from service.stream.embedded import EmbeddedValkey
-from service.stream.ingest import Limits
+from service.stream.fleet import Fleet
+from service.stream.fleet_fill import FleetFill
+from service.stream.fleet_viewer import FleetViewer
+from service.stream.ingest import Ingest, Limits
 from service.stream.models import Models
 from service.stream.promise import Promise, reported
 from service.stream.recorder import Pace, Recorder
@@ -59,15 +62,30 @@ def models_of(settings: Settings) -> Models:
     return Models(settings.bundles, default=default, budget=budget)
 
 
-def feed_of(url: str, settings: Settings, metrics: Metrics) -> AlertFeed:
-    """The alert log as subscribers, and the page of metrics, follow it."""
+def feed_of(url: str, settings: Settings, metrics: Metrics, fleet: Fleet) -> AlertFeed:
+    """The alert log as subscribers, the page of metrics, and the fleet follow it."""
+
+    def hear(alert: bytes) -> None:
+        metrics.hear(alert)
+        fleet.tell(alert)
+
     return AlertFeed(
         url,
         settings.shards,
         queue_size=settings.subscriber_queue,
         max_subscribers=settings.max_subscribers,
-        on_alert=metrics.hear,
+        on_alert=hear,
     )
+
+
+def fleet_viewer_of(
+    url: str, settings: Settings, stack: AsyncExitStack, *, fleet: Fleet, ingest: Ingest
+) -> FleetViewer:
+    """What people see of the fleet, and what fills it from Redis."""
+    store = store_of(url, settings, stack)
+    viewer = FleetViewer(fleet, FleetFill(fleet, store, ingest.wrote))
+    stack.push_async_callback(viewer.close)  # before the store it reads
+    return viewer
 
 
 def limits_of(settings: Settings) -> Limits:

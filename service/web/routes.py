@@ -13,6 +13,7 @@ from service.web.alerts import alerts
 from service.web.detect import PostDetect
 from service.web.entity_routes import add_entity_routes
 from service.web.example_routes import add_example_routes
+from service.web.fleet_routes import add_fleet_route
 from service.web.incident_routes import add_incident_routes
 from service.web.model_routes import add_model_routes
 from service.web.openapi import problem_responses
@@ -30,6 +31,7 @@ def add_routes(app: FastAPI) -> None:
     app.router.routes.insert(0, Route(PATH, PostPoints(), methods=["POST"]))
     app.router.routes.insert(1, Route("/v1/detect", PostDetect(), methods=["POST"]))
     add_entity_routes(app)
+    add_fleet_route(app)
     app.get(
         "/v1/models",
         tags=["models"],

@@ -12,6 +12,7 @@ from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
 from service.stream.examples import Examples
+from service.stream.fleet_viewer import FleetViewer
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models
@@ -41,6 +42,7 @@ class Services:
     promise: Promise
     examples: Examples
     seals: Seals  # of series that come in pieces
+    fleet: FleetViewer
     desk: Desk  # for reads and labels of incidents, and for the promise
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # streams end now
     subscribers: set[WebSocket] = field(default_factory=set)

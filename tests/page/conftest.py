@@ -51,17 +51,20 @@ def opened(browser: Browser, site: Service) -> Iterator[Opened]:
     """Open an address of the page, `opened("#/fleet")`, in a browser that knows nothing of us.
 
     At the end no view may have written to the console or asked another host. What a test provokes
-    it names: `opened("#/provide", refused=422)` lets the browser say that an answer was a 422.
+    it names: `refused=422` lets the browser say that an answer was a 422, `is_away=True` that the
+    service could not be reached.
     """
     faults: list[str] = []
     contexts = []
 
-    def open_page(address: str = "", *, refused: int = 0, **context: Any) -> Page:
+    def open_page(
+        address: str = "", *, refused: int = 0, is_away: bool = False, **context: Any
+    ) -> Page:
         made = browser.new_context(viewport=context.pop("viewport", SIZE), **context)
         contexts.append(made)
         page = made.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda told: faults.extend(_faults(told, refused)))
+        page.on("console", lambda told: faults.extend(_faults(told, refused, is_away)))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: faults.extend(_elsewhere(request.url, site)))
         page.goto(f"{site.url}/{address}")
@@ -74,10 +77,12 @@ def opened(browser: Browser, site: Service) -> Iterator[Opened]:
 
 
 FAULTS = ("error", "warning")
+AWAY = ("net::ERR_", "WebSocket connection")
 
 
-def _faults(told: ConsoleMessage, refused: int) -> list[str]:
-    is_provoked = refused and f"responded with a status of {refused}" in told.text
+def _faults(told: ConsoleMessage, refused: int, is_away: bool) -> list[str]:
+    is_provoked = bool(refused) and f"responded with a status of {refused}" in told.text
+    is_provoked |= is_away and any(word in told.text for word in AWAY)
     return [told.text] if told.type in FAULTS and not is_provoked else []
 
 

@@ -8,8 +8,10 @@ from service.simulator import FleetConfig, SimulatedEntity, simulate_fleet
 from service.simulator.shipped import DEMO_SEED, FLEET_SEED
 from tests.system.processes import Service
 
+MOST = 400  # points of a request
 
-def fleet(*, entities: int = 8, points: int = 300, faults: int = 2) -> list[SimulatedEntity]:
+
+def fleet(*, entities: int = 8, points: int = 600, faults: int = 2) -> list[SimulatedEntity]:
     """Machines of the fleet that `simulated-fleet` was trained on; the last point is now."""
     minute_ms = time.time_ns() // 60_000_000_000 * 60_000
     return simulate_fleet(
@@ -38,13 +40,16 @@ def rows(entity: SimulatedEntity, start: int, end: int) -> list[dict[str, object
 
 
 def post(site: Service, points: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Send them; the verdicts."""
-    answer = httpx2.post(f"{site.url}/v1/points", json={"points": points}, timeout=60)
-    verdicts: list[dict[str, object]] = answer.raise_for_status().json()["verdicts"]
+    """Send them, some at a time; the verdicts."""
+    verdicts: list[dict[str, object]] = []
+    for first in range(0, len(points), MOST):
+        body = {"points": points[first : first + MOST]}
+        answer = httpx2.post(f"{site.url}/v1/points", json=body, timeout=60)
+        verdicts += answer.raise_for_status().json()["verdicts"]
     return verdicts
 
 
-def posted(site: Service, *, until: int = 300, entities: int = 8) -> list[SimulatedEntity]:
+def posted(site: Service, *, until: int = 600, entities: int = 8) -> list[SimulatedEntity]:
     """A fleet of which the first `until` points of every machine are kept."""
     machines = fleet(entities=entities)
     for machine in machines:

@@ -95,7 +95,7 @@ def test_expected_anomalies_mark_their_share(opened: Opened) -> None:
 def test_an_incident_leads_to_its_stretch_and_its_causes(opened: Opened, picture: Picture) -> None:
     page = opened(f"{ADDRESS}?budget=20")
     watched(page)
-    page.locator(".incidents button").first.click()
+    page.locator(".found-list button").first.click()
     expect(page.get_by_text("of the blame").first).to_be_visible()
     assert "incident=" in page.url
     shown = page.get_by_role("img", name="Score of node-03").get_attribute("aria-label")

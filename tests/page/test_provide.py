@@ -115,7 +115,7 @@ def test_a_csv_is_scored_and_measured_as_the_service_does_it(
     assert (
         measured(page, "median_delay_points").split()[0] == f"{measures['median_delay_points']:g}"
     )
-    page.locator(".incidents button").first.click()
+    page.locator(".found-list button").first.click()
     expect(page.get_by_text("of the blame").first).to_be_visible()
     picture(page, "provide-scored")
 

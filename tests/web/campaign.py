@@ -69,7 +69,7 @@ TYPES: Final = (
 )
 PARAMETERS: Final = (
     *("rows", "limit", "after", "entity", "mode", "days", "bundle", "budget", "percentile"),
-    *("status", "since", "open", "contributions", "label", "x"),
+    *("status", "since", "span", "open", "contributions", "label", "x"),
 )
 VALUES: Final = (
     *("", "0", "1", "-1", "500", "501", "1e400", "NaN", "9" * 400, "true", "null", "backfill"),

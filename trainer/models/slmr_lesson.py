@@ -90,7 +90,7 @@ class SlmrLesson:
         rows, targets = self._seen.at(torch.randint(len(self._seen), (self.config.batch,)))
         group = torch.randint(len(self.network.groups), (len(rows),))
         visible = shown(rows[:, 1:], self.config)
-        return self._loss(rows, targets, group=group, visible=visible)
+        return self.loss_on(rows, targets, group=group, visible=visible)
 
     def validation_loss(self) -> float:
         """Mean over held-out windows, the groups hidden in turn, and nothing else."""
@@ -100,11 +100,11 @@ class SlmrLesson:
         for places in torch.split(chosen, HELD_OUT_BATCH):
             rows, targets = self._held_out.at(places)
             visible = torch.ones_like(rows[:, 1:])
-            loss = self._loss(rows, targets, group=places % groups, visible=visible)
+            loss = self.loss_on(rows, targets, group=places % groups, visible=visible)
             total += float(loss.value) * len(places)
         return total / count
 
-    def _loss(self, rows: Tensor, targets: Tensor, *, group: Tensor, visible: Tensor) -> Loss:
+    def loss_on(self, rows: Tensor, targets: Tensor, *, group: Tensor, visible: Tensor) -> Loss:
         """Of the forecast, and of what is filled in: what is hidden, or all where nothing is."""
         network, gamma = self.network, self.config.reconstruction_weight
         hidden = network.groups[group]  # (B, D)

@@ -110,4 +110,6 @@ function KeyForm() {
 
 apply();
 fleet.start();
-render(html`<${Page} />`, document.getElementById("page"));
+const place = document.getElementById("page");
+place.replaceChildren(); // what stood there while the page loaded
+render(html`<${Page} />`, place);

@@ -3,7 +3,8 @@
 const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayOf = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 /** Four digits; a dash where there is no number. */
@@ -13,6 +14,9 @@ export const number = (value) => {
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
   return digits.format(value);
 };
+
+/** A score: above 1 is anomalous, so two decimals tell. */
+export const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(value < 100 ? 2 : 0));
 
 /** How many. */
 export const count = (value) => whole.format(value);
@@ -26,6 +30,12 @@ export function time(ms) {
   const date = new Date(ms);
   const isToday = date.toDateString() === new Date().toDateString();
   return isToday ? clock.format(date) : `${dayOf.format(date)}, ${clock.format(date)}`;
+}
+
+/** Time of day to the minute, with the date at midnight. */
+export function minute(ms) {
+  const text = hour.format(ms);
+  return text === "00:00" ? dayOf.format(ms) : text;
 }
 
 /** Date and time, for titles. */

@@ -21,7 +21,7 @@ export function LogSlider({ label, least, most, value, marked, markedTitle, onIn
     <input type="range" min="0" max=${last} step="1" value=${Math.round(placeOf(value))} aria-label=${label} aria-valuetext=${say(value)}
       onInput=${(event) => onInput(valueOf(Number(event.target.value)))}
       onChange=${(event) => onChange?.(valueOf(Number(event.target.value)))} />
-    <div class="ticks" aria-hidden="true">
+    <div class="decades" aria-hidden="true">
       ${marked && html`<i style=${left(marked)} title=${markedTitle}></i>`}
       ${decades.map((one) => html`<span style=${left(one)}>${one}</span>`)}
     </div>

@@ -5,6 +5,9 @@ import { colour, onTheme } from "./theme.js";
 export const LEVELS = 128;
 export const MOST_NATS = 24; // at and beyond it the ramp stays at its end
 
+// up to some 4 nats (a point in fifty) is usual, and must not catch the eye
+const STOPS = [[0, "heat-0"], [0.17, "heat-1"], [0.3, "heat-2"], [0.5, "heat-3"], [0.75, "heat-4"], [1, "heat-5"]];
+
 let ramp = null;
 onTheme(() => (ramp = null));
 
@@ -21,18 +24,22 @@ export function css(share) {
   return `rgb(${all[at]} ${all[at + 1]} ${all[at + 2]})`;
 }
 
-/** Share 0..1 of the ramp for a severity in nats: small differences count most near the bottom. */
-export const shareOf = (nats) => Math.sqrt(Math.max(0, Math.min(1, nats / MOST_NATS)));
+/** Share 0..1 of the ramp for a severity in nats. */
+export const shareOf = (nats) => Math.max(0, Math.min(1, nats / MOST_NATS));
+
+/** Level 1..127 for a severity in nats. */
+export const levelOf = (nats) => 1 + Math.round((LEVELS - 2) * shareOf(nats));
 
 function built() {
-  const stops = ["heat-0", "heat-1", "heat-2", "heat-3", "heat-4"].map((name) => rgb(colour(name)));
+  const stops = STOPS.map(([share, name]) => [share, rgb(colour(name))]);
   const all = new Uint8ClampedArray(4 * LEVELS);
   all.set([...rgb(colour("heat-none")), 255], 0);
   for (let level = 1; level < LEVELS; level++) {
-    const place = ((level - 1) / (LEVELS - 2)) * (stops.length - 1);
-    const low = Math.min(stops.length - 2, Math.floor(place)), part = place - low;
-    const mixed = stops[low].map((from, i) => from + (stops[low + 1][i] - from) * part);
-    all.set([...mixed, 255], 4 * level);
+    const share = (level - 1) / (LEVELS - 2);
+    const at = stops.findIndex(([end], place) => place > 0 && share <= end);
+    const [[start, from], [end, to]] = [stops[at - 1], stops[at]];
+    const part = (share - start) / (end - start);
+    all.set([...from.map((one, i) => one + (to[i] - one) * part), 255], 4 * level);
   }
   return all;
 }

@@ -149,10 +149,8 @@ function Charts({ series, version, decision, incidents, view, see, name }) {
     [series, version, from, end],
   );
   const [score, severity] = useMemo(() => [[drawn[0], drawn[1]], [drawn[0], drawn[2]]], [drawn, decision]);
-  const range = useRef(null);
-  range.current = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
-  const scales = useRef({ x: { time: about.hasTimes, range: () => range.current }, y: { distr: 4, asinh: 1, range: spread } }).current;
-  const plainScales = useRef({ x: scales.x }).current;
+  const range = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
+  const asinh = { distr: 4, asinh: 1, range: spread };
   const shadeEvents = (chart, context) => shaded(chart, context, series, events, view);
   const markScores = (chart, context) => {
     shadeEvents(chart, context);
@@ -178,7 +176,7 @@ function Charts({ series, version, decision, incidents, view, see, name }) {
         <button disabled=${isWhole} onClick=${() => see(0, verdicts.count)}>Whole series</button>
       </div>
     </div>
-    <${Chart} data=${score} series=${[{ label: "score", colour: "series", width: 1.1 }]} height=${220} scales=${scales} marks=${markScores}
+    <${Chart} data=${score} series=${[{ label: "score", colour: "series", width: 1.1 }]} height=${220} scales=${{ y: asinh }} byRow=${!about.hasTimes} range=${range} marks=${markScores}
       sync="scored" onSelect=${pick} label=${`Score of ${name}, ${shown(from)} to ${shown(to - 1)}: ${said}`} />
     <div class="legend">
       <span><i class="key dot"></i>marked point</span>
@@ -187,7 +185,7 @@ function Charts({ series, version, decision, incidents, view, see, name }) {
       <span>a score counts in thresholds of the deployed budget; drag over a chart to look closer</span>
     </div>
     <h3>Severity, nats</h3>
-    <${Chart} data=${severity} series=${[{ label: "severity", colour: "expected", width: 1.1 }]} height=${110} scales=${plainScales} marks=${shadeEvents}
+    <${Chart} data=${severity} series=${[{ label: "severity", colour: "expected", width: 1.1 }]} height=${110} byRow=${!about.hasTimes} range=${range} marks=${shadeEvents}
       sync="scored" onSelect=${pick} label=${`Severity of ${name}, in nats`} />
   </section>`;
 }
@@ -276,7 +274,7 @@ function Incidents({ series, decision, incidents, query, see, isRunning }) {
         <button aria-pressed=${order === "time"} onClick=${() => setOrder("time")}>In order</button>
       </div>
     </div>
-    <div class="scroll incidents"><table>
+    <div class="scroll found-list"><table>
       <thead><tr>
         <th scope="col">${about.hasTimes ? "Opened" : "Row"}</th><th scope="col" class="number" title="marked points">Marks</th>
         <th scope="col" class="number" title="highest score, in thresholds">Peak</th><th scope="col" class="number" title="highest severity, in nats">Severity</th>
@@ -351,9 +349,8 @@ function Blamed({ series, version, decision, view, query, see }) {
 
 function Dimension({ series, version, dimension, share, view, see }) {
   const [data, setData] = useState(null), { from, to } = view;
-  const name = series.verdicts.dimensions[dimension], range = useRef(null);
-  range.current = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
-  const scales = useRef({ x: { time: series.about.hasTimes, range: () => range.current } }).current;
+  const name = series.verdicts.dimensions[dimension];
+  const range = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
   const busy = useRef(false), wanted = useRef(null);
   useEffect(() => {
     wanted.current = [from, to, version];
@@ -378,7 +375,7 @@ function Dimension({ series, version, dimension, share, view, see }) {
   const [seconds, value, expected, low, high] = data;
   return html`<div>
     <h3>${plain(name)} ${share !== undefined && html`<span class="soft">${percent(share)} of the blame</span>`}</h3>
-    <${Chart} data=${[seconds, value, expected, high, low]} series=${lines} bands=${[{ series: [3, 4] }]} height=${120} scales=${scales} sync="scored" onSelect=${pick}
+    <${Chart} data=${[seconds, value, expected, high, low]} series=${lines} bands=${[{ series: [3, 4] }]} height=${120} byRow=${!series.about.hasTimes} range=${range} sync="scored" onSelect=${pick}
       label=${`Values of ${plain(name)}, and what was expected where it is among the causes`} />
   </div>`;
 }

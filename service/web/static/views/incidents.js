@@ -1,0 +1,92 @@
+// Incidents as they open and resolve, with their causes in words, and what people say of them.
+
+import { html, useState } from "../lib/html.js";
+import { fleet, useFleet } from "../lib/fleet.js";
+import { href, put } from "../lib/route.js";
+import { score, span, time } from "../lib/format.js";
+import { list, plain, sentence } from "../lib/words.js";
+
+const SHOWN = 40;
+const FILTERS = { "": "All", open: "Open", none: "Unlabelled" };
+const LABELS = { true: "true alarm", false: "false alarm", new_normal: "new normal" };
+
+export function Incidents({ filter = "" }) {
+  const version = useFleet((all) => all.version);
+  const told = [...fleet.incidents.values()].reverse().filter((one) => fits(one, filter));
+  const ordered = [...told.filter((one) => one.isOpen), ...told.filter((one) => !one.isOpen)].slice(0, SHOWN);
+  return html`<section class="card incidents" aria-label="Incidents">
+    <div class="row apart">
+      <h2>Incidents</h2>
+      <div class="choice" role="group" aria-label="Which incidents">
+        ${Object.entries(FILTERS).map(([name, title]) => html`
+          <button class="small" aria-pressed=${filter === name} onClick=${() => put({ label: name })}>${title}</button>`)}
+      </div>
+    </div>
+    <${Newest} />
+    ${ordered.length === 0 && html`<p class="soft">${EMPTY[filter] || EMPTY[""]}</p>`}
+    <ul class="told">${ordered.map((one) => html`<${Incident} key=${one.incident} one=${one} version=${version} />`)}</ul>
+  </section>`;
+}
+
+const EMPTY = {
+  "": "None so far. An incident opens when points of an entity are anomalous; it comes here at once.",
+  open: "None is open.",
+  none: "All are labelled. Labels tell how many alarms were false: see Alarm promise.",
+};
+
+const fits = (one, filter) => (filter === "open" ? one.isOpen : filter === "none" ? !one.note.label : true);
+
+/** For screen readers: the newest that was told, in one sentence. */
+function Newest() {
+  const newest = useFleet((all) => [...all.incidents.values()].at(-1));
+  if (!newest) return null;
+  return html`<p class="unseen" aria-live="polite">${newest.isOpen ? "Incident open" : "Incident resolved"}: ${newest.entity}, ${words(newest.alert)}</p>`;
+}
+
+export function Incident({ one }) {
+  const { alert, note, isOpen } = one;
+  const lasted = alert.timestamp_ms - one.openedMs;
+  return html`<li class="incident ${isOpen ? "open" : ""}">
+    <div class="row apart">
+      <a class="strong" href=${href("entity", one.entity, { incident: one.incident })}>${one.entity}</a>
+      <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
+    </div>
+    <p>${words(alert)}</p>
+    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${alert.peak_score ? `, peak score ${score(alert.peak_score)}` : ""}</p>
+    <${Say} one=${one} note=${note} />
+  </li>`;
+}
+
+const REASONS = {
+  no_data: "no point comes any more",
+  silence: "no point came any more",
+  data_again: "points come again",
+  points_lost: "points that were taken were lost",
+  lost_dimension: "a dimension has no values any more",
+  new_normal: "this is the new normal",
+  abandoned: "nothing can follow it any more",
+};
+
+/** What an alert says, in a sentence. */
+export function words(alert) {
+  const causes = sentence(alert.causes);
+  const gone = alert.causes.filter((cause) => cause.value === null).map((cause) => plain(cause.dimension));
+  if (alert.reason === "lost_dimension" && gone.length) return `${list(gone)}: no values any more`;
+  return causes || REASONS[alert.reason] || alert.summary;
+}
+
+/** Acknowledge and label; what cannot be kept is said. */
+export function Say({ one, note }) {
+  const [problem, setProblem] = useState(null);
+  const say = (change) => fleet.note(one.incident, change).then(() => setProblem(null), setProblem);
+  return html`<div class="row small">
+    <button class="small" aria-pressed=${!!note.is_acknowledged} onClick=${() => say({ is_acknowledged: !note.is_acknowledged })}>
+      ${note.is_acknowledged ? "Acknowledged" : "Acknowledge"}</button>
+    <select class="small" aria-label=${`Label of ${one.entity}`} value=${note.label || ""} onChange=${(event) => say({ label: event.target.value || null })}>
+      <option value="">no label</option>
+      ${Object.entries(LABELS).map(([name, title]) => html`<option value=${name}>${title}</option>`)}
+    </select>
+    ${note.by && html`<span class="soft">by ${note.by}</span>`}
+    ${problem && html`<span class="tag bad">${problem.message}</span>`}
+  </div>`;
+}

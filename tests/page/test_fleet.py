@@ -1,0 +1,257 @@
+"""The fleet view: what an operator sees from POST to mark, after sleep, and without a mouse."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from redis import Redis
+
+from service.simulator import SimulatedEntity
+from tests.page import fleets
+from tests.page.conftest import Opened
+from tests.system.processes import Service, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+Picture = Callable[[Page, str], None]
+PHONE = {"width": 390, "height": 844}
+
+
+def row(page: Page, entity: str) -> Locator:
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=entity, exact=True))
+
+
+def told(page: Page) -> Locator:
+    return page.get_by_role("region", name="Incidents").get_by_role("listitem")
+
+
+def struck(machines: list[SimulatedEntity]) -> tuple[SimulatedEntity, int, tuple[str, ...]]:
+    """A machine with a spike, the point it strikes at, and its culprits."""
+    for machine in machines:
+        for fault in machine.faults:
+            if fault.kind == "spike":
+                return machine, fault.start, fault.names
+    raise AssertionError("expected a spike among the faults")
+
+
+def test_nothing_yet_says_how_to_begin(opened: Opened, picture: Picture) -> None:
+    page = opened()
+    expect(page.get_by_role("heading", name="No points yet")).to_be_visible()
+    expect(page.get_by_text("curl http://127.0.0.1")).to_be_visible()
+    picture(page, "fleet-empty")
+
+
+def test_a_fault_is_seen_from_post_to_mark_and_cause(
+    opened: Opened, site: Service, picture: Picture
+) -> None:
+    machines = fleets.fleet()
+    machine, start, culprits = struck(machines)
+    for each in machines:
+        fleets.post(site, fleets.rows(each, 0, start))
+    page = opened("#/fleet?span=day")
+    expect(row(page, machine.name)).to_contain_text("scored")
+    before = told(page).count()
+    for each in machines:
+        fleets.post(site, fleets.rows(each, start, start + 3))
+    expect(row(page, machine.name)).to_contain_text("in incident")
+    expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
+        "in incident"
+    )
+    until(lambda: told(page).count() > before, "an incident on the page")
+    words = [name.replace("_", " ") for name in culprits]
+    mine = told(page).filter(has_text=machine.name).first
+    expect(mine).to_contain_text(re.compile("|".join(words)))
+    expect(mine).to_contain_text("open")
+    picture(page, "fleet")
+    fleets.post(site, fleets.rows(machine, start + 3, len(machine.test)))
+    expect(row(page, machine.name)).not_to_contain_text("in incident")
+    expect(mine).to_contain_text("resolved")
+
+
+def test_dark_and_small_screens_show_the_same(
+    opened: Opened, site: Service, picture: Picture
+) -> None:
+    fleets.posted(site)
+    page = opened("#/fleet?span=day", color_scheme="dark")
+    expect(row(page, "node-08")).to_be_visible()
+    expect(told(page).first).to_be_visible()
+    dark = page.evaluate("() => getComputedStyle(document.body.parentElement).backgroundColor")
+    picture(page, "fleet-dark")
+    page.get_by_label("Theme").select_option("light")
+    light = page.evaluate("() => getComputedStyle(document.body.parentElement).backgroundColor")
+    assert dark != light
+    phone = opened("#/fleet?span=day", viewport=PHONE, has_touch=True)
+    expect(row(phone, "node-08")).to_be_visible()
+    wide = phone.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, "a phone must not scroll sideways"
+    picture(phone, "fleet-phone")
+
+
+def test_an_address_reopens_the_view(opened: Opened, site: Service) -> None:
+    fleets.posted(site, until=120)
+    page = opened("#/fleet")
+    page.get_by_label("Find an entity").fill("node-0")
+    page.get_by_label("Order", exact=True).select_option("name")
+    page.get_by_role("button", name="6 hours").click()
+    page.get_by_role("button", name=re.compile("scored")).click()
+    address = page.evaluate("() => location.hash")
+    assert {"q=node-0", "sort=name", "span=6h", "status=scored"} <= set(
+        address.partition("?")[2].split("&")
+    )
+    again = opened(address)
+    expect(again.get_by_label("Find an entity")).to_have_value("node-0")
+    expect(again.get_by_role("button", name="6 hours")).to_have_attribute("aria-pressed", "true")
+    again.get_by_label("Find an entity").fill("nobody")
+    expect(again.get_by_text("No entity fits")).to_be_visible()
+
+
+def test_what_people_say_of_an_incident_is_kept(opened: Opened, site: Service) -> None:
+    fleets.posted(site)
+    page = opened()
+    mine = told(page).first
+    mine.get_by_role("button", name="Acknowledge").click()
+    mine.get_by_role("combobox").select_option("false")
+    expect(mine.get_by_role("button", name="Acknowledged")).to_be_visible()
+    kept = f"{site.url}/v1/incidents"
+    until(
+        lambda: httpx2.get(kept, params={"label": "false"}).json()["incidents"],
+        "the label to be kept",
+    )
+    page.reload()
+    expect(page.get_by_role("button", name="Acknowledged")).to_be_visible()
+    page.get_by_role("button", name="Unlabelled").click()
+    expect(page.get_by_role("button", name="Acknowledged")).to_have_count(0)
+
+
+def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
+    fleets.posted(site)
+    page = opened("#/fleet?sort=name&span=day")
+    expect(row(page, "node-01")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    seen: list[str] = []
+    for _ in range(60):
+        seen.append(
+            page.evaluate(
+                "() => document.activeElement.ariaLabel || document.activeElement.textContent"
+            )
+        )
+        if "Severity by entity and time" in seen[-1]:
+            break
+        page.keyboard.press("Tab")
+    assert any("Find an entity" in one for one in seen)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".heat [aria-live]")).to_contain_text("node-02")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("#/entity/node-02"))
+
+
+def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
+    values = fleets.fleet(entities=1)[0].test[0].tolist()
+    now_ms = time.time_ns() // 1_000_000
+    for first in range(0, 3_000, 1_000):
+        names = [f"pod-{number:05d}" for number in range(first, first + 1_000)]
+        fleets.post(
+            site, [{"entity": name, "timestamp_ms": now_ms, "values": values} for name in names]
+        )
+    page = opened("#/fleet?sort=name")
+    expect(page.get_by_text("3,000").first).to_be_visible()
+    expect(row(page, "pod-00000")).to_contain_text("warming 1/")
+    assert page.get_by_role("row").count() < 60
+    rows = page.get_by_role("rowgroup", name="Entities in order")
+    rows.evaluate("(element) => { element.scrollTop = element.scrollHeight; }")
+    expect(row(page, "pod-02999")).to_be_visible()
+
+
+def test_a_page_that_slept_goes_on_without_a_gap(opened: Opened, site: Service) -> None:
+    """Its process is stopped, as a laptop's lid does, while a fault strikes."""
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("#/fleet?span=day")
+    expect(row(page, machine.name)).to_be_visible()
+    before = told(page).count()
+    drawing = _drawing_processes()
+    for process in drawing:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        fleets.post(site, fleets.rows(machine, start, start + 3))
+    finally:
+        for process in drawing:
+            os.kill(process, signal.SIGCONT)
+    until(lambda: told(page).count() > before, "the incident that opened meanwhile")
+    expect(row(page, machine.name)).to_contain_text("in incident")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_service_that_comes_back_is_found_again(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("#/fleet?span=day", is_away=True)
+    expect(row(page, machine.name)).to_be_visible()
+    before = told(page).count()
+    site.terminate()
+    site.process.wait()
+    expect(page.get_by_role("status").first).to_contain_text("reconnecting")
+    site.start()
+    expect(page.get_by_role("status").first).to_contain_text("live")
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    until(lambda: told(page).count() > before, "an incident after the restart")
+    expect(row(page, machine.name)).to_contain_text("in incident")
+
+
+def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("#/fleet?span=day", is_away=True)
+    expect(page.get_by_role("status").first).to_contain_text("live")
+    page.context.set_offline(True)
+    site.terminate()
+    site.process.wait()
+    expect(page.get_by_role("status").first).to_contain_text("reconnecting")
+    site.start()
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    with Redis.from_url(site.redis_url) as store:
+        logs = [name for name in store.scan_iter() if b"alerts" in name]
+        assert store.delete(*logs) > 0
+    page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_contain_text("no longer kept")
+    expect(row(page, machine.name)).to_contain_text("in incident")
+    page.get_by_role("button", name="Understood").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def _drawing_processes() -> list[int]:
+    """Of all pages of this machine's browsers that belong to this test."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes()
+        except OSError:
+            continue
+        if b"--type=renderer" in words and _is_ours(int(place.parts[2])):
+            found.append(int(place.parts[2]))
+    return found
+
+
+def _is_ours(process: int) -> bool:
+    """Whether this process is a descendant of ours."""
+    while process > 1:
+        if process == os.getpid():
+            return True
+        try:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return False
+        process = int(fields[1])
+    return False
