@@ -4,6 +4,7 @@
 
 export const LEAST_P = 1e-8, MOST_P = 0.05; // between which a threshold lies, whatever the budget
 export const QUIET_POINTS = 4; // an incident outlives so many in a row; one more resolves it
+const NONE = [];
 const ROUNDING = 1e-9; // 1 % of 1,700 points is 17, whatever floats make of it
 const LEAST_THRESHOLD = 1e-9; // a score; of a series in which nothing is odd at all
 
@@ -42,6 +43,13 @@ export function byPercentile(verdicts, percentile, sorted) {
   return { flags, thresholdP: first, factor: 1 / limit };
 }
 
+/** How many are marked. */
+export function markedIn(flags) {
+  let marked = 0;
+  for (let at = 0; at < flags.length; at++) marked += flags[at];
+  return marked;
+}
+
 /** Runs [start, end] (both inside) of marks; with at most `gap` points between them they are one. */
 export function runs(flags, gap = 0) {
   const found = [];
@@ -57,13 +65,13 @@ export function runs(flags, gap = 0) {
 
 /** Incidents of marks, and those of lost dimensions, which take in the marks that follow: by row. */
 export function incidentsOf(episodes, lost) {
-  const spans = lost.map(({ row, points, names }) => ({ start: row, end: row + points - 1, names }));
+  const losses = lost.map(({ row, points, names }) => ({ start: row, end: row + points - 1, names })), found = [];
   for (const [start, end] of episodes) {
-    const whole = spans.find((span) => span.names.length && start >= span.start && start <= span.end + QUIET_POINTS);
-    if (whole) whole.end = Math.max(whole.end, end);
-    else spans.push({ start, end, names: [] });
+    const loss = losses.find((one) => start >= one.start && start <= one.end + QUIET_POINTS);
+    if (loss) loss.end = Math.max(loss.end, end);
+    else found.push({ start, end, names: NONE });
   }
-  return spans.sort((one, other) => one.start - other.start);
+  return losses.length ? [...losses, ...found].sort((one, other) => one.start - other.start) : found;
 }
 
 /** How well marks find labels, named as the service names it; null where that is undefined. */

@@ -81,17 +81,17 @@ export class Verdicts {
 
   /** Shares of the dimensions summed over marked points from..to, largest first: [[dimension, share]]. */
   blame(flags, from, to) {
-    const sums = new Map();
+    const sums = new Float64Array(this.dimensions.length);
     let all = 0;
     for (let at = from; at <= to; at++) {
       if (!flags[at]) continue;
       for (let place = CAUSES * at; place < CAUSES * (at + 1) && this.dimension[place] !== NOBODY; place++) {
-        const dimension = this.dimension[place];
-        sums.set(dimension, (sums.get(dimension) || 0) + this.share[place]);
+        sums[this.dimension[place]] += this.share[place];
         all += this.share[place];
       }
     }
-    return [...sums].map(([dimension, sum]) => [dimension, sum / (all || 1)]).sort((one, other) => other[1] - one[1]);
+    const blamed = Array.from(sums, (sum, dimension) => [dimension, sum / (all || 1)]).filter(([, share]) => share > 0);
+    return blamed.sort((one, other) => other[1] - one[1]);
   }
 }
 

@@ -41,8 +41,8 @@ function List({ examples }) {
     ${there.length > 0 && html`<div class="scroll"><table>
       <thead><tr><th scope="col">Series</th><th scope="col">Bundle</th><th scope="col" class="number">Points</th><th scope="col" class="number" title="stretches that are known to be anomalous">Labelled stretches</th><th scope="col">What it is</th></tr></thead>
       <tbody>${there.map((one) => html`<tr>
-        <td class="nowrap"><a class="button" href=${addressOf(one)}>${one.entity}</a></td><td>${one.bundle}</td>
-        <td class="number nowrap" title=${`a point every ${span(1000 * one.period_seconds)}`}>${count(one.points)}</td><td class="number">${one.events}</td><td class="soft">${one.description}</td></tr>`)}</tbody>
+        <td class="nowrap"><a class="button" href=${addressOf(one)}>${one.entity}</a></td><td class="nowrap">${one.bundle}</td>
+        <td class="number nowrap" title=${`a point every ${span(1000 * one.period_seconds)}`}>${count(one.points)}</td><td class="number">${one.events}</td><td class="soft small">${one.description}</td></tr>`)}</tbody>
     </table></div>`}
     ${lacking.length > 0 && html`<p class="soft small">Nothing is at hand for ${lacking.map((one) => one.bundle).join(", ")}: a file <code>examples/ENTITY.npz</code> or <code>.csv</code> in
       the folder of the version would be, or bring one of yours to <a href="#/provide">Provide</a>.</p>`}

@@ -11,7 +11,7 @@ import { css, shareOf } from "../lib/palette.js";
 import { colour } from "../lib/theme.js";
 import { thin } from "../lib/thin.js";
 import { list, plain, sentence } from "../lib/words.js";
-import { LEAST_P, MOST_P, QUIET_POINTS, byBudget, byPercentile, incidentsOf, measures, runs } from "../lib/decide.js";
+import { LEAST_P, MOST_P, QUIET_POINTS, byBudget, byPercentile, incidentsOf, markedIn, measures, runs } from "../lib/decide.js";
 
 const COLUMNS = 2400; // of a chart, at most: more than a wall screen has pixels
 const LISTED = 50; // incidents at first
@@ -116,7 +116,7 @@ function Threshold({ wish, budget, decided, decision, change }) {
 function Numbers({ series, decision, episodes, incidents }) {
   const { label } = series.about, { flags } = decision, { verdicts } = series;
   const found = useMemo(() => (label ? measures(label, flags, episodes) : null), [label, decision, episodes]);
-  const marked = useMemo(() => flags.reduce((sum, flag) => sum + flag, 0), [decision]);
+  const marked = useMemo(() => markedIn(flags), [decision]);
   const delay = found?.median_delay_points;
   const period = verdicts.have > 1 && series.about.hasTimes ? (series.timesMs[verdicts.have - 1] - series.timesMs[0]) / (verdicts.have - 1) : 0;
   const delayText = delay === null || delay === undefined ? "–" : `${number(delay)} ${delay === 1 ? "point" : "points"}`;
