@@ -2,7 +2,8 @@
 // does when it decides (service/scoring: tail.py, percentile.py, decisions.py), here at once, for
 // any budget, without asking again.
 
-export const LEAST_P = 1e-8, MOST_P = 0.05; // between which a threshold lies, whatever the budget
+export const LEAST_P = 1e-8,
+  MOST_P = 0.05; // between which a threshold lies, whatever the budget
 export const QUIET_POINTS = 4; // an incident outlives so many in a row; one more resolves it
 const NONE = [];
 const ROUNDING = 1e-9; // 1 % of 1,700 points is 17, whatever floats make of it
@@ -21,7 +22,8 @@ export const isClamped = (threshold) => threshold <= LEAST_P || threshold >= MOS
  */
 export function byBudget(verdicts, budget, { thresholdP, perBudget }) {
   const limit = thresholdOf(budget, perBudget);
-  const { p, have } = verdicts, flags = new Uint8Array(have);
+  const { p, have } = verdicts,
+    flags = new Uint8Array(have);
   for (let at = 0; at < have; at++) flags[at] = p[at] < limit ? 1 : 0; // NaN is not
   return { flags, thresholdP: limit, factor: Math.log(thresholdP) / Math.log(limit) };
 }
@@ -31,7 +33,9 @@ export function byBudget(verdicts, budget, { thresholdP, perBudget }) {
  * tie at the threshold none. `sorted`: all scores that are numbers, ascending.
  */
 export function byPercentile(verdicts, percentile, sorted) {
-  const { score, p, have } = verdicts, flags = new Uint8Array(have), count = sorted.length;
+  const { score, p, have } = verdicts,
+    flags = new Uint8Array(have),
+    count = sorted.length;
   if (!count) return { flags, thresholdP: NaN, factor: 1 };
   const marked = Math.ceil((percentile / 100) * count - ROUNDING);
   const limit = Math.max(sorted[count - 1 - Math.min(marked, count - 1)], LEAST_THRESHOLD);
@@ -65,7 +69,8 @@ export function runs(flags, gap = 0) {
 
 /** Incidents of marks, and those of lost dimensions, which take in the marks that follow: by row. */
 export function incidentsOf(episodes, lost) {
-  const losses = lost.map(({ row, points, names }) => ({ start: row, end: row + points - 1, names })), found = [];
+  const losses = lost.map(({ row, points, names }) => ({ start: row, end: row + points - 1, names })),
+    found = [];
   for (const [start, end] of episodes) {
     const loss = losses.find((one) => start >= one.start && start <= one.end + QUIET_POINTS);
     if (loss) loss.end = Math.max(loss.end, end);
@@ -76,7 +81,9 @@ export function incidentsOf(episodes, lost) {
 
 /** How well marks find labels, named as the service names it; null where that is undefined. */
 export function measures(label, flags, episodes = runs(flags, QUIET_POINTS)) {
-  let both = 0, marked = 0, labelled = 0;
+  let both = 0,
+    marked = 0,
+    labelled = 0;
   for (let at = 0; at < flags.length; at++) {
     marked += flags[at];
     labelled += label[at];
@@ -86,7 +93,8 @@ export function measures(label, flags, episodes = runs(flags, QUIET_POINTS)) {
   const delays = events.map(([start, end]) => flags.subarray(start, end + 1).indexOf(1)).filter((delay) => delay >= 0);
   const falseOnes = episodes.filter(([start, end]) => label.subarray(start, end + 1).indexOf(1) < 0).length;
   const isDefined = labelled > 0;
-  const precision = isDefined ? both / Math.max(marked, 1) : null, recall = isDefined ? both / labelled : null;
+  const precision = isDefined ? both / Math.max(marked, 1) : null,
+    recall = isDefined ? both / labelled : null;
   return {
     precision,
     recall,
@@ -102,6 +110,7 @@ export function measures(label, flags, episodes = runs(flags, QUIET_POINTS)) {
 const harmonic = (one, other) => (one > 0 && other > 0 ? 2 / (1 / one + 1 / other) : 0);
 
 function median(numbers) {
-  const sorted = numbers.slice().sort((a, b) => a - b), middle = sorted.length >> 1;
+  const sorted = numbers.slice().sort((a, b) => a - b),
+    middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }

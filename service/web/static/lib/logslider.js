@@ -18,7 +18,8 @@ export function LogSlider({ label, least, most, value, marked, markedTitle, onIn
   const decades = Array.from({ length: last / STEPS + 1 }, (_, at) => Number((least * 10 ** at).toPrecision(1)));
   const left = (one) => ({ left: `calc(8px + (100% - 16px) * ${placeOf(one) / last})` }); // the thumb is 16 wide
   return html`<div class="logslider">
-    <input type="range" min="0" max=${last} step="1" value=${Math.round(placeOf(value))} aria-label=${label} aria-valuetext=${say(value)}
+    <input type="range" min="0" max=${last} step="1" value=${Math.round(placeOf(value))}
+      aria-label=${label} aria-valuetext=${say(value)}
       onInput=${(event) => onInput(valueOf(Number(event.target.value)))}
       onChange=${(event) => onChange?.(valueOf(Number(event.target.value)))} />
     <div class="decades" aria-hidden="true">

@@ -1,6 +1,10 @@
 // Which column of a file is which dimension of a bundle: by choice, by name, by order without names.
 
-const plainName = (name) => name.trim().toLowerCase().replace(/[\s.-]+/g, "_");
+const plainName = (name) =>
+  name
+    .trim()
+    .toLowerCase()
+    .replace(/[\s.-]+/g, "_");
 
 /**
  * Of each dimension the place of its column, -1 where it has none.

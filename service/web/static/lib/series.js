@@ -34,7 +34,11 @@ export class Series {
       else waiting.done(result);
     };
     this.#worker.onerror = () => {
-      const fault = new SeriesFault({ message: "the file could not be worked on: this browser ended the work", code: "internal", faults: [] });
+      const fault = new SeriesFault({
+        message: "the file could not be worked on: this browser ended the work",
+        code: "internal",
+        faults: [],
+      });
       for (const waiting of this.#waiting.values()) waiting.fail(fault);
       this.#waiting.clear();
     };

@@ -12,7 +12,8 @@ export function thin(timesMs, series, from, to, most, leading = series.length) {
   const order = to - from <= most ? null : extremes(reads.slice(0, leading), from, to, most);
   const timeOf = typeof timesMs === "function" ? timesMs : (at) => timesMs[at];
   const count = order ? order.length : to - from;
-  const seconds = new Array(count), lines = reads.map(() => new Array(count));
+  const seconds = new Array(count),
+    lines = reads.map(() => new Array(count));
   for (let place = 0; place < count; place++) {
     const at = order ? order[place] : from + place;
     seconds[place] = timeOf(at) / 1000;
@@ -26,12 +27,17 @@ export function thin(timesMs, series, from, to, most, leading = series.length) {
 
 /** Points that keep every extreme, in order. */
 function extremes(reads, from, to, most) {
-  const buckets = Math.max(1, Math.floor(most / (2 * reads.length)) - 1), size = (to - from) / buckets;
+  const buckets = Math.max(1, Math.floor(most / (2 * reads.length)) - 1),
+    size = (to - from) / buckets;
   const kept = [from];
   for (let bucket = 0; bucket < buckets; bucket++) {
-    const start = Math.floor(from + bucket * size), end = Math.min(to, Math.floor(from + (bucket + 1) * size));
+    const start = Math.floor(from + bucket * size),
+      end = Math.min(to, Math.floor(from + (bucket + 1) * size));
     for (const read of reads) {
-      let least = -1, greatest = -1, low = Infinity, high = -Infinity;
+      let least = -1,
+        greatest = -1,
+        low = Infinity,
+        high = -Infinity;
       for (let at = start; at < end; at++) {
         const value = read(at);
         if (value < low) {
@@ -43,7 +49,8 @@ function extremes(reads, from, to, most) {
           high = value;
         }
       }
-      if (least < 0) kept.push(start); // nothing is known here: a gap
+      if (least < 0)
+        kept.push(start); // nothing is known here: a gap
       else kept.push(least, greatest);
     }
   }
@@ -53,7 +60,8 @@ function extremes(reads, from, to, most) {
 
 /** The first point at or after a time. */
 export function pointAt(timesMs, ms) {
-  let low = 0, high = timesMs.length;
+  let low = 0,
+    high = timesMs.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (timesMs[middle] < ms) low = middle + 1;

@@ -33,7 +33,8 @@ export class Verdicts {
       this.severity[at] = row.severity ?? NaN;
       this.dimension.fill(NOBODY, CAUSES * at, CAUSES * (at + 1));
       row.causes.slice(0, CAUSES).forEach((cause, i) => {
-        const place = CAUSES * at + i, dimension = places.get(cause.dimension);
+        const place = CAUSES * at + i,
+          dimension = places.get(cause.dimension);
         this.dimension[place] = dimension;
         this.share[place] = cause.share;
         this.value[place] = cause.value ?? NaN;
@@ -47,8 +48,14 @@ export class Verdicts {
   part(from, to) {
     const cut = (name, width = 1) => this[name].slice(width * from, width * to);
     return {
-      from, to, scored: this.scored, band: this.band.slice(),
-      p: cut("p"), score: cut("score"), severity: cut("severity"), status: cut("status"),
+      from,
+      to,
+      scored: this.scored,
+      band: this.band.slice(),
+      p: cut("p"),
+      score: cut("score"),
+      severity: cut("severity"),
+      status: cut("status"),
       ...Object.fromEntries(["dimension", "share", "value", "expected"].map((name) => [name, cut(name, CAUSES)])),
     };
   }
@@ -62,7 +69,8 @@ export class Verdicts {
 
   /** Where the numbers of a dimension stand among the causes of a point; -1: it is none of them. */
   placeOf(at, dimension) {
-    for (let place = CAUSES * at; place < CAUSES * (at + 1); place++) if (this.dimension[place] === dimension) return place;
+    for (let place = CAUSES * at; place < CAUSES * (at + 1); place++)
+      if (this.dimension[place] === dimension) return place;
     return -1;
   }
 
@@ -72,9 +80,17 @@ export class Verdicts {
     for (let place = CAUSES * at; place < CAUSES * (at + 1); place++) {
       const dimension = this.dimension[place];
       if (dimension === NOBODY) break;
-      const value = known(this.value[place]), expected = known(this.expected[place]);
+      const value = known(this.value[place]),
+        expected = known(this.expected[place]);
       const deviation = value === null || expected === null ? null : value - expected;
-      found.push({ dimension: this.dimensions[dimension], share: this.share[place], value, expected, band: known(this.band[dimension]), deviation });
+      found.push({
+        dimension: this.dimensions[dimension],
+        share: this.share[place],
+        value,
+        expected,
+        band: known(this.band[dimension]),
+        deviation,
+      });
     }
     return found;
   }

@@ -25,7 +25,8 @@ export function Progress({ series, run, again }) {
   const done = `${count(have)} of ${count(all)} points`;
   if (!isRunning) {
     return html`<p class="row" role="status">
-      <span>${have === all && run.state === "done" ? `${count(all)} points scored in ${span(run.took)}, ${count(1000 * rate)} a second.`
+      <span>${have === all && run.state === "done"
+        ? `${count(all)} points scored in ${span(run.took)}, ${count(1000 * rate)} a second.`
         : `Ended after ${done}. What is below is what was found until there.`}</span>
       <button onClick=${again}>Score again</button></p>`;
   }

@@ -10,8 +10,10 @@ const MOST_BYTES = 64 * 2 ** 20; // of all that is taken
 export async function readBundle(zip) {
   const entries = await entriesOf(zip);
   const homes = [...entries.keys()].filter((name) => name === MANIFEST || name.endsWith(`/${MANIFEST}`));
-  if (homes.length !== 1) throw new BadFile(`expected the zip of a bundle's version, with one ${MANIFEST}, came ${homes.length}`);
-  const home = homes[0].slice(0, -MANIFEST.length), files = {};
+  if (homes.length !== 1)
+    throw new BadFile(`expected the zip of a bundle's version, with one ${MANIFEST}, came ${homes.length}`);
+  const home = homes[0].slice(0, -MANIFEST.length),
+    files = {};
   let left = MOST_BYTES;
   const take = async (name) => {
     const entry = entries.get(home + name);

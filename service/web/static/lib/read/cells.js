@@ -1,9 +1,17 @@
 // What the cells of a CSV file say: numbers, flags or moments, as the service reads them.
 
 const MISSING = new Set(["", "na", "nan", "null", "none"]);
-const FLAGS = new Map([["0", 0], ["1", 1], ["0.0", 0], ["1.0", 1], ["false", 0], ["true", 1]]);
+const FLAGS = new Map([
+  ["0", 0],
+  ["1", 1],
+  ["0.0", 0],
+  ["1.0", 1],
+  ["false", 0],
+  ["true", 1],
+]);
 const NOT_DECIMAL = /^\s*[+-]?0[xob]/i; // JavaScript reads these, nobody means them
-const MOMENT = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?$/i;
+const MOMENT =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?$/i;
 
 export const GREATEST = 1e30; // a value beyond it is refused
 const FIRST_MS = 1e11; // read as seconds the year 5138, as milliseconds 1973

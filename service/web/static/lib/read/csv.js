@@ -98,7 +98,8 @@ function unquoted(line, delimiter, row) {
       at = end + 1;
       continue;
     }
-    let cell = "", from = at + 1;
+    let cell = "",
+      from = at + 1;
     for (;;) {
       const end = line.indexOf('"', from);
       if (end < 0) return null;
@@ -145,7 +146,8 @@ class Table {
     this.#place(line);
     this.#matrix.grow();
     for (let column = 0; column < this.#used.length; column++) {
-      const cell = cells[this.#used[column]], value = numberIn(cell);
+      const cell = cells[this.#used[column]],
+        value = numberIn(cell);
       if (value === undefined) this.#fault(line, this.#used[column], "a number", cell);
       else if (value > GREATEST || value < -GREATEST) this.#fault(line, this.#used[column], this.#bound(value), cell);
       this.#matrix.set(column, value ?? NaN);
@@ -159,7 +161,8 @@ class Table {
   }
 
   #begin(line, cells) {
-    const names = cells.map((cell) => cell.trim()), lower = names.map((name) => name.toLowerCase());
+    const names = cells.map((cell) => cell.trim()),
+      lower = names.map((name) => name.toLowerCase());
     if (!names.some(Boolean)) throw new BadFile(`row ${line}: expected a header line, came an empty one`);
     const twice = names.filter((name, at) => names.indexOf(name) < at);
     if (twice.length) throw new BadFile(`row ${line}: expected different names, came ${some(twice)} more than once`);
@@ -213,13 +216,19 @@ class Table {
 
   done() {
     if (!this.#names) throw new BadFile("row 1: expected a header line, came an empty file");
-    if (!this.#matrix.count) throw new BadFile(`row ${this.#header + 1}: expected at least one row below the header, came the end of the file`);
+    if (!this.#matrix.count)
+      throw new BadFile(
+        `row ${this.#header + 1}: expected at least one row below the header, came the end of the file`,
+      );
     const times = this.#time < 0 ? null : this.#times.done();
     const timesMs = times && !this.#isMoment ? unixToMs(times) : times;
     const back = timesMs ? firstBack(timesMs) : -1;
     if (back >= 0) {
       const shown = (at) => new Date(timesMs[at]).toISOString();
-      throw new BadFile(`row ${this.#lineOf(back)}, column ${this.#names[this.#time]}: expected a time after ${shown(back - 1)}, came ${shown(back)}`);
+      throw new BadFile(
+        `row ${this.#lineOf(back)}, column ${this.#names[this.#time]}: ` +
+          `expected a time after ${shown(back - 1)}, came ${shown(back)}`,
+      );
     }
     return {
       kind: "csv",

@@ -1,6 +1,7 @@
 // The numbers of a series, (time, dimension), however a file lays them out. NaN is a missing value.
 
-const SHIFT = 16, ROWS = 1 << SHIFT; // of a block
+const SHIFT = 16,
+  ROWS = 1 << SHIFT; // of a block
 
 /** Columns that grow row by row, in blocks: nothing is copied as they grow. */
 export class Columns {
@@ -51,7 +52,8 @@ export class Strided {
 
 /** Rows of some columns as one block (time, column) of float64, as the service takes it. */
 export function block(matrix, columns, from, to) {
-  const width = columns.length, numbers = new Float64Array((to - from) * width);
+  const width = columns.length,
+    numbers = new Float64Array((to - from) * width);
   for (let place = 0; place < width; place++) {
     for (let row = from, at = place; row < to; row++, at += width) numbers[at] = matrix.at(row, columns[place]);
   }
