@@ -8,6 +8,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
 let lackingKey = () => {};
+let lent = ""; // a worker has no storage of its own
 
 /** An answer that says what was wrong; `code` is stable, `faults` are the single ones. */
 export class Problem extends Error {
@@ -19,7 +20,8 @@ export class Problem extends Error {
 
 /** The bearer key; kept until this tab is closed, and never sent to another host. */
 export const key = {
-  get: () => sessionStorage.getItem(KEY) || "",
+  get: () => globalThis.sessionStorage?.getItem(KEY) || lent,
+  lend: (value) => (lent = value),
   set(value) {
     if (value) sessionStorage.setItem(KEY, value);
     else sessionStorage.removeItem(KEY);

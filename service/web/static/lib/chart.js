@@ -20,11 +20,12 @@ const days = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric"
  * `range`: [from, to] in seconds, else the data's; `ticks`: function (least, greatest) -> values of y;
  * `version` changes when `marks` or `under` draw something else;
  * `gutter`, `margin`: pixels left and right of the plot; `isBare`: without axis of time;
+ * `byRow`: x counts rows;
  * `onCursor(index | null)`, `onSelect(fromMs, toMs)`.
  */
 export function Chart({
   data, series, bands, height = 160, marks, under, scales = {}, range, ticks, gutter = 54, margin = null,
-  isBare = false, version, sync, label, onCursor, onSelect,
+  isBare = false, byRow = false, version, sync, label, onCursor, onSelect,
 }) {
   const place = useRef(null), plot = useRef(null), latest = useRef({});
   latest.current = { data, range, marks, under, onCursor, onSelect };
@@ -41,9 +42,9 @@ export function Chart({
       series: [{}, ...series.map(styled)],
       bands: (bands || []).map((band) => ({ ...band, fill: colour("band") })),
       padding: [8, margin, isBare ? 6 : 0, null],
-      scales: { x: { time: true, range: (_, ...ends) => latest.current.range || ends.slice(0, 2) }, ...scales },
+      scales: { x: { time: !byRow, range: (_, ...ends) => latest.current.range || ends.slice(0, 2) }, ...scales },
       axes: [
-        axis({ size: isBare ? 0 : 26, space: 76, values: isBare ? () => [] : instants }),
+        axis({ size: isBare ? 0 : 26, space: 76, values: isBare ? () => [] : byRow ? places : instants }),
         axis({ ...yAxis(ticks), size: gutter }),
       ],
       legend: { show: false },
@@ -102,6 +103,9 @@ function instants(_, all, __, ___, step) {
     return (isNewDay ? days : format).format(at * 1000);
   });
 }
+
+/** Rows as they are counted. */
+const places = (_, all) => all.map(number);
 
 function yAxis(ticks) {
   const values = (_, all) => all.map((value) => (value === null ? "" : number(value)));
