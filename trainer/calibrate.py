@@ -14,18 +14,15 @@ import numpy as np
 from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, Calibration, Manifest
 from service.scoring.combine import combined
-from service.scoring.incident import RESOLVE_AFTER
 from service.scoring.normaliser import LN_2, Normaliser, one_nat, starting_age
-from service.scoring.tail import fit_tail, flagged_share, surprisal
+from service.scoring.tail import fit_tail, surprisal
 from trainer.chunks import chunks
-from trainer.measures.events import runs
+from trainer.kappa import fit_kappa
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
 
 MIN_POINTS = 64
 EXCESS_QUANTILE = BAND_QUANTILE = 0.99
-KAPPA_ROUNDS = 4
 PART, COLUMNS = 8_192, 8  # rows, at least so many dimensions are looked at together
-MIN_EXCEEDANCES = 20  # fewer say nothing about how many share an incident
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,25 @@ def fit_rows(
             f"calibration needs {MIN_POINTS} held-out points per entity; "
             f"{', '.join(short)}: train on longer series"
         )
-    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
-    known = [stretch for stretch in stretches if stretch.entity_index]
-    observed = observe(draft, [*known, *unknown], on_point=on_point)
     judge = _Judge(draft.manifest, draft.calibration)
-    rows = {
+    rows = _known(draft, judge, stretches, on_point=on_point)
+    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
+    return {0: judge.row(observe(draft, unknown, on_point=on_point), entity_index=0), **rows}
+
+
+def _known(
+    draft: Bundle,
+    judge: "_Judge",
+    stretches: Sequence[Stretch],
+    *,
+    on_point: Callable[[int], None] | None,
+) -> dict[int, Row]:
+    """The row of every entity; what was observed of them is forgotten before the pooled row."""
+    known = [stretch for stretch in stretches if stretch.entity_index]
+    return {
         stretch.entity_index: judge.row([one], entity_index=stretch.entity_index)
-        for one, stretch in zip(observed, known, strict=False)
+        for one, stretch in zip(observe(draft, known, on_point=on_point), known, strict=True)
     }
-    return {0: judge.row(observed[len(known) :], entity_index=0), **rows}
 
 
 @dataclass(frozen=True)
@@ -112,10 +119,7 @@ class _Judge:
     def _nats(
         self, observed: Observed, seed: FloatArray, *, entity_index: int
     ) -> Iterator[Float32Array]:
-        """Surprisal (time, view, dimension) of a stretch in parts, learning from point to point.
-
-        In parts, since all of it would take as much memory as the errors.
-        """
+        """Surprisal (time, view, dimension), learning from point to point; in parts."""
         state = np.moveaxis(seed, -1, 0).astype(np.float32)[None]
         age = starting_age(np.array([entity_index]))
         cap = self._cap[[entity_index]]
@@ -179,32 +183,6 @@ def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, F
     knots = np.stack([tail.knots for tail in tails])
     kappa = fit_kappa(alarm, budget=manifest.default_budget, period_seconds=manifest.period_seconds)
     return knots, np.stack([tail.constants for tail in tails]), kappa
-
-
-def fit_kappa(alarm: FloatArray, *, budget: float, period_seconds: float) -> float:
-    """Exceedances per incident at the threshold that kappa itself leads to.
-
-    Runs grow shorter where the threshold is higher, so kappa is counted where it is used, or at
-    the rarest share that still leaves enough points to count.
-    """
-    kappa, counted = 1.0, 0.0
-    for _ in range(KAPPA_ROUNDS):
-        p0 = flagged_share(np.array(kappa), budget=budget, period_seconds=period_seconds)
-        share = max(float(p0), MIN_EXCEEDANCES / len(alarm))
-        if share == counted:
-            break
-        kappa, counted = exceedances_per_incident(alarm, share), share
-    return kappa
-
-
-def exceedances_per_incident(alarm: FloatArray, share: float) -> float:
-    """How many of the highest `share` of points open one incident.
-
-    Incidents are counted as the incident stage opens them, a test holds the two together.
-    """
-    is_flagged = alarm > np.quantile(alarm, 1.0 - share)
-    incidents = len(runs(is_flagged, gap=RESOLVE_AFTER - 1))
-    return max(float(is_flagged.sum()) / max(incidents, 1), 1.0)
 
 
 def _table(draft: Calibration, rows: Sequence[Row]) -> Calibration:
