@@ -4,6 +4,8 @@
 
 Each runs in a process of its own, so that none warms the next or takes its memory. `--quick` shows
 that they work: it writes into `build/bench` and leaves results and page of the repository alone.
+The page also shows what `benchmarks.memory` and `benchmarks.every_model` found, which run by
+themselves: `--page` writes it anew and runs nothing.
 """
 
 import subprocess
@@ -19,9 +21,11 @@ import typer
 from benchmarks import (
     commits,
     entities,
+    every_model,
     figures,
     latency,
     latency_figures,
+    memory,
     model_servers,
     own_bundles,
     page,
@@ -83,6 +87,10 @@ BENCHES = (
     Bench(startup.RESULTS, startup.Result, startup.sheets),
     Bench(page.RESULTS, page.Result, page.sheets),
 )
+BY_THEMSELVES = (
+    Bench(memory.RESULTS, memory.Result, memory.sheets),
+    Bench(every_model.RESULTS, every_model.Result, every_model.sheets),
+)
 INGEST, INGEST_PAPER = "ingest", "ingest-paper"
 NAMES = (INGEST, *(bench.path.stem for bench in BENCHES), INGEST_PAPER)
 
@@ -90,12 +98,13 @@ NAMES = (INGEST, *(bench.path.stem for bench in BENCHES), INGEST_PAPER)
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Only show that all of it works.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="One of them; repeat for more.")] = None,
+    page_only: Annotated[bool, typer.Option("--page", help="Run none, write the page.")] = False,
 ) -> None:
     """Run the benchmarks of speed and write their page."""
     folder = QUICK if quick else steps.RESULTS.parent
     if unknown := set(only or ()) - set(NAMES):
         raise typer.BadParameter(f"expected some of {', '.join(NAMES)}, got {sorted(unknown)}")
-    chosen = [name for name in NAMES if name in (only or NAMES)]
+    chosen = [] if page_only else [name for name in NAMES if name in (only or NAMES)]
     if quick:
         chosen = [name for name in chosen if name != INGEST_PAPER]
     failed = [name for name in chosen if not _runs(name, folder, is_quick=quick)]
@@ -116,7 +125,7 @@ def filled(text: str, folder: Path, *, pictures: Path) -> str:
 
 
 def _blocks(folder: Path, pictures: Path) -> Iterator[tuple[str, str]]:
-    for bench in BENCHES:
+    for bench in (*BENCHES, *BY_THEMSELVES):
         yield from bench.blocks(folder)
     for name in (INGEST, INGEST_PAPER):
         if (path := folder / f"{name}.json").is_file():

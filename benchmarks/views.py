@@ -23,7 +23,7 @@ from service.scoring.calibration import CAP
 from service.scoring.combine import HALF_LIVES_POINTS, combined, remember, sustained
 from service.scoring.normaliser import LN_2
 from service.scoring.tail import SECONDS_PER_DAY, fit_tail, surprisal, threshold_surprisal
-from trainer.calibrate import fit_kappa
+from trainer.kappa import fit_kappa
 from trainer.measures.attribution import hit_rate
 from trainer.measures.decisions import composite_f1, event_recall, false_episodes
 from trainer.measures.ranking import average_precision, vus_pr

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from benchmarks import convolutions, shadow, speed
+from benchmarks import convolutions, every_model, shadow, speed
 from benchmarks.conv_graphs import CONV, OURS, both_graphs
 from benchmarks.sheet import figure
 from benchmarks.step_graphs import flops
@@ -125,13 +125,15 @@ def test_the_shadow_that_is_shown_is_of_shipped_versions() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("bench", speed.BENCHES, ids=lambda bench: bench.path.stem)
+@pytest.mark.parametrize(
+    "bench", [*speed.BENCHES, speed.BY_THEMSELVES[0]], ids=lambda bench: bench.path.stem
+)
 def test_a_bench_runs_to_its_end_and_shows_what_it_kept(
     bench: speed.Bench[Any], bundle_folder: Path, tmp_path: Path
 ) -> None:
     name = bench.path.stem
     words = [f"benchmarks.{name}", "--quick", "--output", str(tmp_path / bench.path.name)]
-    words += [] if name in ("steps", "training") else ["--bundles", str(bundle_folder)]
+    words += [] if name in ("memory", "steps", "training") else ["--bundles", str(bundle_folder)]
     words += ["--pictures", str(tmp_path)] if name == "latency" else []
     said = run(*words)
     assert "GEMM" in said
@@ -145,6 +147,25 @@ def test_a_bench_runs_to_its_end_and_shows_what_it_kept(
     assert [key for key in blocks if f"<!-- figures:{key} -->" not in page] == []
     if name == "latency":
         assert all((tmp_path / f"{one}.png").is_file() for one in speed.PICTURES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_trip_of_a_model_ends_with_equal_verdicts_and_is_not_made_again(tmp_path: Path) -> None:
+    data = Path(os.environ.get("GAUGEWATCH_DATA") or ROOT.parent / "shared" / "data")
+    if not (data / "NAB").is_dir():
+        pytest.skip(f"NO REAL DATA: {data / 'NAB'} is missing; set GAUGEWATCH_DATA")
+    output, folder = tmp_path / "every_model.json", tmp_path / "trips"
+    words = ("--data", str(data), "--output", str(output), "--folder", str(folder))
+    one = ("--only", "linear", "--case", every_model.CASES[-1].name)
+    assert "equal bit for bit" in run("benchmarks.every_model", *words, *one)
+    [trip] = json.loads(output.read_text())["trips"]
+    assert (trip["scored"], set(trip["differences"].values())) == (400, {0.0})
+    assert trip["compared_causes"] > 0
+    [answer] = folder.glob("linear-*.json")
+    made = answer.stat().st_mtime_ns
+    run("benchmarks.every_model", *words, *one)
+    assert answer.stat().st_mtime_ns == made
 
 
 def test_the_page_of_speed_shows_the_committed_results() -> None:

@@ -5,25 +5,24 @@ through the normaliser of the service. Every stretch is observed twice: as the e
 an entity with an unknown name, which is what row 0 is fitted on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from service.errors import TrainingFailed
 from service.scoring.bundle import Bundle, Calibration, Manifest
 from service.scoring.combine import combined
-from service.scoring.incident import RESOLVE_AFTER
 from service.scoring.normaliser import LN_2, Normaliser, one_nat, starting_age
-from service.scoring.tail import fit_tail, flagged_share, surprisal
+from service.scoring.tail import fit_tail, surprisal
 from trainer.chunks import chunks
-from trainer.measures.events import runs
+from trainer.kappa import fit_kappa
 from trainer.observe import Float32Array, FloatArray, Observed, Stretch, observe
 
 MIN_POINTS = 64
 EXCESS_QUANTILE = BAND_QUANTILE = 0.99
-KAPPA_ROUNDS = 4
-MIN_EXCEEDANCES = 20  # fewer say nothing about how many share an incident
+PART, COLUMNS = 8_192, 8  # rows, at least so many dimensions are looked at together
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,33 @@ def fit_rows(
             f"calibration needs {MIN_POINTS} held-out points per entity; "
             f"{', '.join(short)}: train on longer series"
         )
-    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
-    known = [stretch for stretch in stretches if stretch.entity_index]
-    observed = observe(draft, [*known, *unknown], on_point=on_point)
     judge = _Judge(draft.manifest, draft.calibration)
-    rows = {
+    rows = _known(draft, judge, stretches, on_point=on_point)
+    unknown = [stretch.as_unknown(draft.calibration.center) for stretch in stretches]
+    return {0: judge.row(observe(draft, unknown, on_point=on_point), entity_index=0), **rows}
+
+
+def _known(
+    draft: Bundle,
+    judge: "_Judge",
+    stretches: Sequence[Stretch],
+    *,
+    on_point: Callable[[int], None] | None,
+) -> dict[int, Row]:
+    """The row of every entity; what was observed of them is forgotten before the pooled row."""
+    known = [stretch for stretch in stretches if stretch.entity_index]
+    return {
         stretch.entity_index: judge.row([one], entity_index=stretch.entity_index)
-        for one, stretch in zip(observed, known, strict=False)
+        for one, stretch in zip(observe(draft, known, on_point=on_point), known, strict=True)
     }
-    return {0: judge.row(observed[len(known) :], entity_index=0), **rows}
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the surprisals of a stretch come to."""
+
+    aggregates: FloatArray  # (time, view)
+    above: Float32Array  # (time, view) nats above ln 2, of all dimensions
 
 
 class _Judge:
@@ -79,53 +96,66 @@ class _Judge:
     def row(self, observed: Sequence[Observed], *, entity_index: int) -> Row:
         """Fit one row to all that it judges; what is not a tail is the median over stretches."""
         seed = np.median([_seed(one) for one in observed], axis=0)
-        nats = [self._nats(one, seed, entity_index=entity_index) for one in observed]
-        aggregates = np.concatenate(
-            [self._normaliser.aggregates(one[part]) for one in nats for part in chunks(len(one))]
-        )
+        said = [self._said(one, seed, entity_index=entity_index) for one in observed]
+        aggregates = np.concatenate([one.aggregates for one in said])
         knots, tail, kappa = fit_tails(aggregates, self._manifest)
         return Row(
             seed=seed,
-            excess=np.median([_excess(one) for one in nats], axis=0),
+            excess=np.median([_excess(one.above) for one in said], axis=0),
             band=np.median([_band(one) for one in observed], axis=0),
             knots=knots,
             tail=tail,
             kappa=kappa,
         )
 
-    def _nats(self, observed: Observed, seed: FloatArray, *, entity_index: int) -> Float32Array:
-        """Surprisal (time, view, dimension) of a stretch, learning from point to point."""
+    def _said(self, observed: Observed, seed: FloatArray, *, entity_index: int) -> _Said:
+        parts = [
+            (self._normaliser.aggregates(nats), np.maximum(nats - LN_2, 0.0).sum(axis=2))
+            for nats in self._nats(observed, seed, entity_index=entity_index)
+        ]
+        aggregates, above = zip(*parts, strict=True)
+        return _Said(np.concatenate(aggregates), np.concatenate(above))
+
+    def _nats(
+        self, observed: Observed, seed: FloatArray, *, entity_index: int
+    ) -> Iterator[Float32Array]:
+        """Surprisal (time, view, dimension), learning from point to point; in parts."""
         state = np.moveaxis(seed, -1, 0).astype(np.float32)[None]
         age = starting_age(np.array([entity_index]))
         cap = self._cap[[entity_index]]
-        nats = np.empty_like(observed.errors)
-        for time, error in enumerate(observed.errors):
-            is_missing = observed.is_missing[[time]]
-            deviations = self._normaliser.deviations(state, error[None])
-            nats[time] = self._normaliser.surprisal(deviations, cap=cap, is_missing=is_missing)[0]
-            age = age + 1
-            state = self._normaliser.learn(state, deviations, age=age, is_missing=is_missing)
-        return nats
+        for part in chunks(len(observed.errors), size=PART):
+            nats = np.empty_like(observed.errors[part])
+            for row, error in enumerate(observed.errors[part]):
+                is_missing = observed.is_missing[[part.start + row]]
+                deviations = self._normaliser.deviations(state, error[None])
+                surprisals = self._normaliser.surprisal(deviations, cap=cap, is_missing=is_missing)
+                nats[row] = surprisals[0]
+                age = age + 1
+                state = self._normaliser.learn(state, deviations, age=age, is_missing=is_missing)
+            yield nats
 
 
 def _seed(observed: Observed) -> FloatArray:
-    moments = []
-    for view in range(observed.errors.shape[1]):  # in float64 all of them would fill the memory
-        errors, where = observed.errors[:, view].astype(np.float64), observed.has_value
-        own = [errors.mean(axis=0, where=where), errors.std(axis=0, where=where)]
-        moments.append(np.stack(own, axis=-1))  # (dimension, 2)
-    return np.stack(moments)
+    """Mean and deviation (view, dimension, 2) of the errors."""
+    has_value, (_, views, dimensions) = observed.has_value, observed.errors.shape
+    seed = np.empty((views, dimensions, 2))
+    edges = np.linspace(0, dimensions, max(1, dimensions // COLUMNS) + 1).astype(int).tolist()
+    columns = [slice(*edge) for edge in pairwise(edges)]
+    for view in range(views):  # in float64 all of them would fill the memory
+        for part in columns:  # never a lone one, whose sum would be taken in another order
+            errors, where = observed.errors[:, view, part].astype(np.float64), has_value[:, part]
+            seed[view, part, 0] = errors.mean(axis=0, where=where)
+            seed[view, part, 1] = errors.std(axis=0, where=where)
+    return seed
 
 
-def _excess(nats: Float32Array) -> FloatArray:
-    parts = [np.maximum(nats[part] - LN_2, 0.0).sum(axis=2) for part in chunks(len(nats))]
-    excess = np.concatenate(parts)  # (time, view)
-    return np.asarray(np.maximum(np.quantile(excess, EXCESS_QUANTILE, axis=0), LN_2))
+def _excess(above: Float32Array) -> FloatArray:
+    return np.asarray(np.maximum(np.quantile(above, EXCESS_QUANTILE, axis=0), LN_2))
 
 
 def _band(observed: Observed) -> FloatArray:
-    residuals = np.where(observed.has_value, observed.residuals, np.nan)
-    return np.asarray(np.nanquantile(residuals, BAND_QUANTILE, axis=0), np.float64)
+    columns = zip(observed.residuals.T, observed.has_value.T, strict=True)
+    return np.array([np.quantile(own[where], BAND_QUANTILE) for own, where in columns], np.float64)
 
 
 def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, FloatArray, float]:
@@ -153,32 +183,6 @@ def fit_tails(aggregates: FloatArray, manifest: Manifest) -> tuple[FloatArray, F
     knots = np.stack([tail.knots for tail in tails])
     kappa = fit_kappa(alarm, budget=manifest.default_budget, period_seconds=manifest.period_seconds)
     return knots, np.stack([tail.constants for tail in tails]), kappa
-
-
-def fit_kappa(alarm: FloatArray, *, budget: float, period_seconds: float) -> float:
-    """Exceedances per incident at the threshold that kappa itself leads to.
-
-    Runs grow shorter where the threshold is higher, so kappa is counted where it is used, or at
-    the rarest share that still leaves enough points to count.
-    """
-    kappa, counted = 1.0, 0.0
-    for _ in range(KAPPA_ROUNDS):
-        p0 = flagged_share(np.array(kappa), budget=budget, period_seconds=period_seconds)
-        share = max(float(p0), MIN_EXCEEDANCES / len(alarm))
-        if share == counted:
-            break
-        kappa, counted = exceedances_per_incident(alarm, share), share
-    return kappa
-
-
-def exceedances_per_incident(alarm: FloatArray, share: float) -> float:
-    """How many of the highest `share` of points open one incident.
-
-    Incidents are counted as the incident stage opens them, a test holds the two together.
-    """
-    is_flagged = alarm > np.quantile(alarm, 1.0 - share)
-    incidents = len(runs(is_flagged, gap=RESOLVE_AFTER - 1))
-    return max(float(is_flagged.sum()) / max(incidents, 1), 1.0)
 
 
 def _table(draft: Calibration, rows: Sequence[Row]) -> Calibration:

@@ -1,18 +1,24 @@
 """Prints by how many MiB the peak memory of a process grows while it fits a long series.
 
     python -m tests.trainer.peak_memory MODEL ROWS
+    python -m tests.trainer.peak_memory calibration ROWS
 
-A process of its own, since a peak never falls.
+The latter calibrates on so many held-out rows. A process of its own, since a peak never falls.
 """
 
 import resource
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from service.scoring.series import Series
-from trainer.config import preset
+from trainer.build import build_bundle
+from trainer.calibrate import calibrate
+from trainer.config import Model, preset
 from trainer.fit import fit
+from trainer.observe import Stretch
 
 DIMENSIONS, BATCH = 38, 50_000
 
@@ -40,9 +46,28 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-if __name__ == "__main__":
-    one, few = long_series(int(sys.argv[2])), {"epochs": 1, "epoch_steps": 2}
-    config = preset("small", model=sys.argv[1], **({} if sys.argv[1] == "linear" else few))  # type: ignore[arg-type]
+def calibration_growth(rows: int) -> float:
+    """Of a bundle that was fitted to a few rows."""
+    config = preset("small", epochs=0)
+    with TemporaryDirectory() as folder:
+        few = fit([long_series(2_000)], config)
+        draft = build_bundle(few, Path(folder), name="long", period_seconds=60)
+        values = long_series(rows).values.astype(np.float32)
+        stretch = Stretch(1, 100, values, np.zeros(values.shape, np.bool_))
+        before = peak_mib()
+        calibrate(draft, [stretch])
+    return peak_mib() - before
+
+
+def fit_growth(model: Model, rows: int) -> float:
+    one, few = long_series(rows), {"epochs": 1, "epoch_steps": 2}
+    config = preset("small", model=model, **({} if model == "linear" else few))
     before = peak_mib()
     fit([one], config)
-    print(round(peak_mib() - before))  # noqa: T201  the answer
+    return peak_mib() - before
+
+
+if __name__ == "__main__":
+    what, count = sys.argv[1], int(sys.argv[2])
+    growth = calibration_growth(count) if what == "calibration" else fit_growth(what, count)  # type: ignore[arg-type]
+    print(round(growth))  # noqa: T201  the answer

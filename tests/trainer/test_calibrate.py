@@ -13,14 +13,8 @@ from service.scoring.offline import score_series
 from service.scoring.tail import KNOTS, fit_tail, surprisal
 from tests import reference
 from tests.builders import ENTITIES, NEED, series_like, stretch_of, values_like
-from trainer.calibrate import (
-    MIN_EXCEEDANCES,
-    MIN_POINTS,
-    calibrate,
-    exceedances_per_incident,
-    fit_kappa,
-    fit_tails,
-)
+from trainer.calibrate import MIN_POINTS, calibrate, fit_tails
+from trainer.kappa import MIN_EXCEEDANCES, exceedances_per_incident, fit_kappa
 from trainer.observe import Stretch, observe
 
 

@@ -18,10 +18,10 @@ from trainer.benchmark.cases import Case, Suite
 from trainer.benchmark.fleet import score_fleet
 from trainer.budget import BUDGETS, false_incidents_over_budget, incidents_per_day, last_rows
 from trainer.build import DEFAULT_BUDGET, build_bundle
-from trainer.calibrate import fit_kappa
 from trainer.config import preset
 from trainer.fit import fit
 from trainer.floors import Answers, floors
+from trainer.kappa import fit_kappa
 
 COST_LANES, COST_STEPS, COST_ROUNDS = 256, 40, 3  # points of one batch, batches, repetitions
 
