@@ -14,7 +14,7 @@ from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher
 from service.stream.caretaker import Caretaker
 from service.stream.commit import Layout
-from service.stream.fleet import Fleet
+from service.stream.fleet.board import Fleet
 from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict

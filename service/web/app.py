@@ -16,7 +16,7 @@ from service.errors import GaugewatchError, StoreUnavailable
 from service.settings import Settings, read_settings
 from service.stream.desk import Desk
 from service.stream.examples import Examples
-from service.stream.fleet import Fleet
+from service.stream.fleet.board import Fleet
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest, Listeners
 from service.stream.models import Models

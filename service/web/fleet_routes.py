@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from service.errors import BadCursor, BadInput, NotAuthorised, Overloaded
-from service.stream.fleet import Span
+from service.stream.fleet.board import Span
 from service.stream.messages import StatusName
 from service.web.faults import check_parameters
 from service.web.openapi import problem_responses

@@ -11,9 +11,9 @@ from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
 from service.stream.embedded import EmbeddedValkey
-from service.stream.fleet import Fleet
-from service.stream.fleet_fill import FleetFill
-from service.stream.fleet_viewer import FleetViewer
+from service.stream.fleet.board import Fleet
+from service.stream.fleet.fill import FleetFill
+from service.stream.fleet.viewer import FleetViewer
 from service.stream.ingest import Ingest, Limits
 from service.stream.models import Models
 from service.stream.promise import Promise, reported

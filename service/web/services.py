@@ -12,7 +12,7 @@ from service.settings import Settings
 from service.stream.alerts import AlertFeed
 from service.stream.desk import Desk
 from service.stream.examples import Examples
-from service.stream.fleet_viewer import FleetViewer
+from service.stream.fleet.viewer import FleetViewer
 from service.stream.incidents import Incidents
 from service.stream.ingest import Ingest
 from service.stream.models import Models

@@ -7,9 +7,9 @@ import pytest
 
 from service.scoring.fold import Fold, Status
 from service.scoring.incident import Transition
-from service.stream.fleet import AHEAD_MS, Fleet
-from service.stream.fleet_cells import CELLS
-from service.stream.fleet_rows import Heard, Source, last_of, open_incidents
+from service.stream.fleet.board import AHEAD_MS, Fleet
+from service.stream.fleet.cells import CELLS
+from service.stream.fleet.rows import Heard, Source, last_of, open_incidents
 from service.stream.rows import Rows, row_dtype
 from tests.builders import DIMENSIONS, PERIOD_MS, START_MS
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 from hypothesis import given, strategies as st
 
-from service.stream.fleet_cells import CELLS, Cells, levels_of
+from service.stream.fleet.cells import CELLS, Cells, levels_of
 from tests.reference import fleet_cells
 
 severities = st.one_of(st.just(math.nan), st.floats(0, 40), st.sampled_from([0.25, 0.5, 31.5, 1e9]))

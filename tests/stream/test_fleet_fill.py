@@ -10,10 +10,10 @@ from redis import Redis
 
 from service.errors import BadCursor, StoreUnavailable
 from service.stream.commit import Layout
-from service.stream.fleet import Fleet
-from service.stream.fleet_answer import FleetAnswer, fleet_answer
-from service.stream.fleet_fill import FleetFill
-from service.stream.fleet_viewer import FleetViewer
+from service.stream.fleet.answer import FleetAnswer, fleet_answer
+from service.stream.fleet.board import Fleet
+from service.stream.fleet.fill import FleetFill
+from service.stream.fleet.viewer import FleetViewer
 from service.stream.ingest import Ingest, Limits, Listeners
 from service.stream.keys import deadline_key, entity_keys, shard_of
 from service.stream.lane import Lane

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.stream.fleet_cells import ANOMALY, CELLS
+from service.stream.fleet.cells import ANOMALY, CELLS
 from tests.system.processes import RedisServer, Service, until
 from tests.system.replays import SERIES, Run, client_of, interleaved, post_until_acknowledged
 

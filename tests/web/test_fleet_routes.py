@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
-from service.stream import fleet_answer
 from service.stream.embedded import EmbeddedValkey
-from service.stream.fleet_cells import CELLS
+from service.stream.fleet import answer as fleet_answer
+from service.stream.fleet.cells import CELLS
 from service.web import fleet_routes
 from service.web.app import create_app
 from tests.builders import NEED, PERIOD_MS, START_MS

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from service.errors import BadCursor
 from service.stream.cursor import sealed, unsealed
-from service.stream.fleet import CELL_SECONDS, Fleet, Span, Taken
-from service.stream.fleet_cells import CELLS
+from service.stream.fleet.board import CELL_SECONDS, Fleet, Span, Taken
+from service.stream.fleet.cells import CELLS
 from service.stream.messages import StatusName
 from service.stream.reader import STATUS_NAMES, incident_id
 from service.stream.silence import silence_id

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from service.stream.fleet_rows import CAUSES, Heard, IntArray, leading_causes
-from service.stream.fleet_told import Told
+from service.stream.fleet.rows import CAUSES, Heard, IntArray, leading_causes
+from service.stream.fleet.told import Told
 from service.stream.rows import Rows
 
 NEWEST: Final = np.dtype(

@@ -12,9 +12,9 @@ import numpy as np
 from redis import Redis
 
 from service.stream.commit import Layout
-from service.stream.fleet import Fleet
-from service.stream.fleet_cells import CELLS
-from service.stream.fleet_rows import Heard, open_incidents, source_of
+from service.stream.fleet.board import Fleet
+from service.stream.fleet.cells import CELLS
+from service.stream.fleet.rows import Heard, open_incidents, source_of
 from service.stream.keys import entity_keys
 from service.stream.lane import Lane
 from service.stream.rows import Rows, written

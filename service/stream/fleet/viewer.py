@@ -8,9 +8,9 @@ import structlog
 
 from service.errors import StoreUnavailable
 from service.stream.desk import Desk
-from service.stream.fleet import Fleet, Span
-from service.stream.fleet_answer import fleet_answer
-from service.stream.fleet_fill import FleetFill
+from service.stream.fleet.answer import fleet_answer
+from service.stream.fleet.board import Fleet, Span
+from service.stream.fleet.fill import FleetFill
 
 EVERY_SECONDS: Final = 15.0  # after the end of a round the next one may begin
 FIRST_SECONDS: Final = 2.0  # that the first who looks waits for what was there before

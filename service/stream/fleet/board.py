@@ -1,7 +1,7 @@
 """The fleet: every entity on one board, for people who look at all of them at once.
 
 The thread that scores hands over its rows after the answers are out. What other replicas scored
-comes with the alert log, and from Redis (`fleet_fill`).
+comes with the alert log, and from Redis (`fill`).
 """
 
 import secrets
@@ -13,11 +13,11 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.stream.fleet_cells import ByteArray, Cells, levels_of
-from service.stream.fleet_newest import Newest
-from service.stream.fleet_places import NO_PLACE, Places
-from service.stream.fleet_rows import Heard, IntArray, Source, heard_of
-from service.stream.fleet_told import Told, told_of
+from service.stream.fleet.cells import ByteArray, Cells, levels_of
+from service.stream.fleet.newest import Newest
+from service.stream.fleet.places import NO_PLACE, Places
+from service.stream.fleet.rows import Heard, IntArray, Source, heard_of
+from service.stream.fleet.told import Told, told_of
 from service.stream.path import Attempted, wall_clock_ms
 
 Span = Literal["hour", "6h", "day"]
