@@ -32,6 +32,7 @@ CHECKS = (
     contract.test_a_point_scores_the_same_in_any_batch,
     contract.test_errors_are_finite_and_not_negative_whatever_comes,
     contract.test_the_manifest_reproduces_its_version,
+    contract.test_one_state_is_a_few_kilobytes_beside_a_window,
 )
 
 
