@@ -24,6 +24,7 @@ from msgspec import Struct
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.progress import track
 
+from benchmarks.browsers import drawing_processes, own_mb
 from benchmarks.load import Plant
 from benchmarks.machine import Machine, machine
 from benchmarks.servers import gaugewatch
@@ -194,21 +195,8 @@ def _watched(page: Page, minutes: float) -> tuple[list[float], list[float]]:
             page.mouse.wheel(0, 300 if turn % 2 else -300)
             page.wait_for_timeout(400)
         heap.append(page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6)
-        process.append(_drawing_mb())
+        process.append(max(own_mb(one) for one in drawing_processes()))
     return heap, process
-
-
-def _drawing_mb() -> float:
-    """Of the largest process that draws a page: proportional set size."""
-    sizes = [0.0]
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"--type=renderer" in status.read_bytes():
-                lines = status.with_name("smaps_rollup").read_text().splitlines()
-                sizes += [int(line.split()[1]) / 1e3 for line in lines if line.startswith("Pss:")]
-        except OSError:
-            continue  # it is gone
-    return max(sizes)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ import re
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from redis import Redis
 
+from benchmarks.browsers import drawing_processes
 from service.simulator import SimulatedEntity
 from tests.page import fleets
 from tests.page.conftest import Opened
@@ -179,7 +179,7 @@ def test_a_page_that_slept_goes_on_without_a_gap(opened: Opened, site: Service) 
     page = opened("#/fleet?span=day")
     expect(row(page, machine.name)).to_be_visible()
     before = told(page).count()
-    drawing = _drawing_processes()
+    drawing = drawing_processes()
     for process in drawing:
         os.kill(process, signal.SIGSTOP)
     try:
@@ -229,29 +229,3 @@ def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site
     expect(row(page, machine.name)).to_contain_text("in incident")
     page.get_by_role("button", name="Understood").click()
     expect(page.get_by_role("alert")).to_have_count(0)
-
-
-def _drawing_processes() -> list[int]:
-    """Of all pages of this machine's browsers that belong to this test."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = place.read_bytes()
-        except OSError:
-            continue
-        if b"--type=renderer" in words and _is_ours(int(place.parts[2])):
-            found.append(int(place.parts[2]))
-    return found
-
-
-def _is_ours(process: int) -> bool:
-    """Whether this process is a descendant of ours."""
-    while process > 1:
-        if process == os.getpid():
-            return True
-        try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return False
-        process = int(fields[1])
-    return False
