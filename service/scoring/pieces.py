@@ -30,9 +30,9 @@ class Past:
     told: np.void  # that incident as it was last told
 
     @property
-    def newest_ms(self) -> int:
-        """Time of the last point, -1 before the first."""
-        return int(self.states["entity"]["timestamp_ms"][0]) if self.points else -1
+    def newest_ms(self) -> int | None:
+        """Time of the last point, if there is one."""
+        return int(self.states["entity"]["timestamp_ms"][0]) if self.points else None
 
     def encode(self) -> bytes:
         """As bytes that `decoded` reads."""

@@ -20,8 +20,8 @@ from service.scoring.fold import Fold
 from service.settings import Settings
 from service.web.body import Bodies
 from service.web.detect_answer import end_of_json
-from service.web.detect_body import Frame
 from service.web.detect_columns import Packed, packed_of
+from service.web.detect_frame import Frame
 from service.web.detect_state import SealedPast, owner_of
 from service.web.detect_wish import CSV, JSON, Wish, fold_of, wish_of
 from service.web.detect_work import answer, came_in, detect, piece_of, state_in

@@ -1,11 +1,9 @@
-"""The answer of a batch: what was found in a series, as JSON or CSV, made piece by piece.
+"""The answer of a batch: what was found in a series, as JSON, made piece by piece.
 
-The numbers are those of `gaugewatch score`, null or empty where a point was not scored.
+The numbers are those of `gaugewatch score`, null where a point was not scored.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +29,6 @@ from service.web.detect_messages import (
 )
 
 ROWS_AT_ONCE: Final = 200  # so that no piece takes long to make
-FIELDS: Final = ("timestamp_ms", "status", "score", "severity", "p_value", "is_anomaly")
-CAUSE_FIELDS: Final = ("cause", "share", "value", "expected", "band")
 
 
 @dataclass(frozen=True)
@@ -85,18 +81,6 @@ def as_json(
 def end_of_json(state: str | None) -> bytes:
     """The rest of the document: the state for the next piece, if there is one."""
     return b"]}" if state is None else b'],"state":' + msgspec.json.encode(state) + b"}"
-
-
-def as_csv(detected: Detected, *, contributions: Contributions) -> Iterator[bytes]:
-    """The rows alone, in pieces: one line a point, five cells for each of its causes."""
-    width = len(detected.series.dimensions)
-    count = width if contributions == "all" else min(width, TOP_CAUSES)
-    causes = [f"{field}_{rank}" for rank in range(1, count + 1) for field in CAUSE_FIELDS]
-    columns = [*FIELDS, *causes]
-    yield _lines([list(columns)], width=len(columns))
-    for start in range(0, len(detected.scored.score), ROWS_AT_ONCE):
-        rows = rows_of(detected, start=start, contributions=contributions)
-        yield _lines([_cells(row) for row in rows], width=len(columns))
 
 
 def rows_of(detected: Detected, *, start: int, contributions: Contributions) -> list[DetectedRow]:
@@ -189,21 +173,3 @@ def measures_of(detected: Detected) -> Measures | None:
         false_incidents=decisions.false_episodes(label, flags),
         median_delay_points=decisions.median_delay(label, flags),
     )
-
-
-def _cells(row: DetectedRow) -> list[object]:
-    own = (row.timestamp_ms, row.status, row.score, row.severity, row.p_value, int(row.is_anomaly))
-    causes = ((one.dimension, one.share, one.value, one.expected, one.band) for one in row.causes)
-    return [_cell(cell) for cell in (*own, *(cell for cause in causes for cell in cause))]
-
-
-def _cell(cell: object) -> object:
-    return "" if cell != cell else cell
-
-
-def _lines(rows: Iterable[list[object]], *, width: int) -> bytes:
-    """Lines of `width` cells; a point with fewer causes ends with empty ones."""
-    text = io.StringIO()
-    full = ([*row, *[""] * (width - len(row))] for row in rows)
-    csv.writer(text, lineterminator="\n").writerows(full)
-    return text.getvalue().encode()

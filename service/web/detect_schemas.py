@@ -53,9 +53,7 @@ class SeriesColumns(Documented):
 class PackedSeries(Documented):
     """The same in MessagePack, where blocks are bytes, little end; it may bring its bundle."""
 
-    values: bytes | None = Field(
-        None, description="float32 or float64, point after point; NaN: missing"
-    )
+    values: bytes | None = Field(None, description="float32 or float64 by point; NaN: missing")
     timestamp_ms: bytes | list[Milliseconds] | None = Field(None, description="int64, or a list")
     dimensions: list[str] | None = None
     label: bytes | list[bool | int] | None = Field(None, description="a byte a point, or a list")
@@ -63,9 +61,7 @@ class PackedSeries(Documented):
     entity: Name | None = None
     faults: Any = None
     csv: bytes | None = Field(None, description="in place of the columns")
-    bundle: dict[str, bytes] | None = Field(
-        None, description="files of one version of a bundle, to score with; gone afterwards"
-    )
+    bundle: dict[str, bytes] | None = Field(None, description="files of a version to score with")
     bundle_zip: bytes | None = Field(None, description="the same as a zip of their folder")
 
 

@@ -12,10 +12,12 @@ from service.scoring.percentile import by_percentile
 from service.scoring.pieces import Past, decoded, no_past, score_piece
 from service.scoring.series import Series
 from service.scoring.tail import flagged_share
-from service.web.detect_answer import Detected, as_csv, as_json
-from service.web.detect_body import Frame, check_size, series_of
+from service.web.detect_answer import Detected, as_json
+from service.web.detect_body import check_size, series_of
 from service.web.detect_columns import Columns, Packed, columns_of
+from service.web.detect_frame import Frame
 from service.web.detect_state import SealedPast, check_owner, owner_of
+from service.web.detect_table import as_csv
 from service.web.detect_wish import WHOLE_ONLY, Wish
 
 OnPoint = Callable[[int], None]

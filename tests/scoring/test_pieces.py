@@ -81,7 +81,7 @@ def test_an_open_incident_is_taken_along_as_it_was_last_told(fold: Fold) -> None
 
 def test_nothing_is_before_the_first_piece(fold: Fold) -> None:
     past = no_past(fold, "alpha")
-    assert (past.points, past.newest_ms, told_before(past)) == (0, -1, None)
+    assert (past.points, past.newest_ms, told_before(past)) == (0, None, None)
 
 
 def test_a_state_of_another_length_is_refused(fold: Fold) -> None:

@@ -286,3 +286,11 @@ def test_a_first_piece_may_be_csv(client: TestClient) -> None:
     rest = post(client, as_json(piece(series, 70, COUNT), state=first["state"])).json()
     assert first["rows"] + rest["rows"] == whole
     assert set(first["dimensions"]) == set(DIMENSIONS)
+
+
+def test_times_before_1970_are_times(client: TestClient) -> None:
+    text = b"time,a,b,c,d\n1969-12-31,1,2,3,4\n1970-01-02,1,2,3,4\n"
+    first = post(client, text, CSV, state="return").json()
+    assert first["rows"][0]["timestamp_ms"] == -86_400_000
+    later = {"timestamp_ms": [86_400_001], "values": [[1, 2, 3, 4]], "state": first["state"]}
+    assert post(client, json.dumps(later).encode()).json()["offset"] == 2
