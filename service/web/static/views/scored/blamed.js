@@ -5,7 +5,7 @@ import { Chart } from "../../lib/chart.js";
 import { percent } from "../../lib/format.js";
 import { put } from "../../lib/route.js";
 import { plain } from "../../lib/words.js";
-import { picked, rangeOf } from "./place.js";
+import { GUTTER, picked, rangeOf } from "./place.js";
 
 const SHOWN = 3;
 const COLUMNS = 1500; // of a chart, at most
@@ -50,6 +50,7 @@ function Dimension({ series, version, dimension, share, view, see }) {
   return html`<div>
     <h3>${name} ${share !== undefined && html`<span class="soft">${percent(share)} of the blame</span>`}</h3>
     <${Chart} data=${[seconds, value, expected, high, low]} series=${lines} bands=${[{ series: [3, 4] }]} height=${120}
+      gutter=${GUTTER}
       byRow=${!series.about.hasTimes} range=${rangeOf(series, view)} sync="scored"
       onSelect=${(fromMs, toMs) => see(...picked(series, fromMs, toMs))}
       label=${`Values of ${name}, and what was expected where it is among the causes`} />

@@ -6,7 +6,7 @@ import { runs } from "../../lib/decide.js";
 import { count } from "../../lib/format.js";
 import { colour } from "../../lib/theme.js";
 import { thin } from "../../lib/thin.js";
-import { picked, placeText, rangeOf } from "./place.js";
+import { GUTTER, picked, placeText, rangeOf } from "./place.js";
 
 const COLUMNS = 2400; // of a chart, at most: more than a wall screen has pixels
 const MOST_DOTS = 6000;
@@ -30,7 +30,8 @@ export function Charts({ series, version, decision, incidents, view, see, name }
     dots(chart, context, series, decision.flags, view);
   };
   const pick = (fromMs, toMs) => see(...picked(series, fromMs, toMs));
-  const shared = { byRow: !about.hasTimes, range: rangeOf(series, view), sync: "scored", onSelect: pick };
+  const shared = { gutter: GUTTER, byRow: !about.hasTimes, range: rangeOf(series, view),
+    sync: "scored", onSelect: pick };
   const stretch = `${placeText(series, from)} to ${placeText(series, to - 1)}`;
   return html`<section class="card" aria-label="Score over time">
     <div class="row apart"><h2>Score of ${name}</h2>

@@ -59,9 +59,9 @@ function Row({ one, series, see, isChosen }) {
       title=${about.hasTimes ? fullTime(series.timesMs[one.start]) : "look closer"}>
       ${placeText(series, one.start)}</button></td>
     <td class="number">${one.marks}</td>
-    <td class="number">${Number.isNaN(one.peak) ? "–" : one.peak.toFixed(2)}</td>
-    <td class="number nowrap"><i class="key" style=${{ background: css(shareOf(one.severity)) }}></i>
-      ${one.severity.toFixed(1)}</td>
+    <td class="number">${one.marks ? one.peak.toFixed(2) : "–"}</td>
+    <td class="number nowrap">${one.marks ? html`<i class="key" style=${{ background: css(shareOf(one.severity)) }}></i>
+      ${one.severity.toFixed(1)}` : "–"}</td>
     ${about.label && html`<td>${isLabelled(about.label, one) ? html`<span class="tag good">event</span>`
       : html`<span class="tag warn">outside</span>`}</td>`}
     <td>${one.names.length ? lossOf(one.names) : sentence(verdicts.causes(one.at))}</td>
@@ -83,5 +83,5 @@ function peakOf(verdicts, { flags, factor }, { start, end }) {
     if (!(verdicts.score[point] <= verdicts.score[at])) at = point;
     if (verdicts.severity[point] > severity) severity = verdicts.severity[point];
   }
-  return { at, marks, severity, peak: verdicts.score[at] * factor };
+  return { at, marks, severity, peak: marks ? verdicts.score[at] * factor : 0 };
 }

@@ -2,6 +2,8 @@
 
 import { count, time } from "../../lib/format.js";
 
+export const GUTTER = 66; // pixels left of a plot, wide enough for 1.00e+8
+
 /** When a point was, or which row it is. */
 export function placeText(series, at) {
   const { hasTimes, firstRow } = series.about;
