@@ -99,7 +99,7 @@ function KeyForm() {
   };
   const field = useRef(null);
   useEffect(() => field.current.focus(), []);
-  return html`<form class="card stack blank key" onSubmit=${enter}>
+  return html`<form class="card stack blank key-form" onSubmit=${enter}>
     <h2>This service wants a key</h2>
     <p>It stays in this tab and is sent to this service alone.</p>
     <p class="row" style=${{ justifyContent: "center" }}>
