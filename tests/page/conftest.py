@@ -40,10 +40,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Service]:
-    """The service with the shipped bundles, empty; its clock takes times of any simulated fleet."""
-    settings = {"default_bundle": "simulated-fleet", "durability": "everysec"}
-    with Service(ROOT / "exported_models", tmp_path, **settings) as service:
+    """The service with the shipped bundles, empty."""
+    with shipped(tmp_path) as service:
         yield service
+
+
+def shipped(folder: Path) -> Service:
+    """For tests that leave nothing behind: they may share one, as a `site` of their module."""
+    settings = {"default_bundle": "simulated-fleet", "durability": "everysec"}
+    return Service(ROOT / "exported_models", folder, **settings)
 
 
 @pytest.fixture

@@ -1,18 +1,24 @@
 """A series at hand: watched while it is scored, measured, and decided anew by a slider."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import Opened
+from tests.page.conftest import Opened, shipped
 from tests.system.processes import Service
 
 Picture = Callable[[Page, str], None]
 ADDRESS = "#/example/simulated-fleet/node-03"
 BUDGET = "False-alarm budget, false incidents per entity and day"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with shipped(tmp_path_factory.mktemp("site")) as service:
+        yield service
 
 
 def watched(page: Page) -> None:

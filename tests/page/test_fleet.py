@@ -51,13 +51,11 @@ def test_a_fault_is_seen_from_post_to_mark_and_cause(
 ) -> None:
     machines = fleets.fleet()
     machine, start, culprits = struck(machines)
-    for each in machines:
-        fleets.post(site, fleets.rows(each, 0, start))
+    fleets.post(site, fleets.together(machines, 0, start))
     page = opened("#/fleet?span=day")
     expect(row(page, machine.name)).to_contain_text("scored")
     before = told(page).count()
-    for each in machines:
-        fleets.post(site, fleets.rows(each, start, start + 3))
+    fleets.post(site, fleets.together(machines, start, start + 3))
     expect(row(page, machine.name)).to_contain_text("in incident")
     expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
         "in incident"

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,19 @@ from typer.testing import CliRunner
 from service.cli import app
 from service.simulator import SimulatedEntity
 from service.simulator.files import write_csv, write_npz
-from tests.page.conftest import Opened
+from tests.page.conftest import Opened, shipped
 from tests.page.fleets import fleet
 from tests.system.processes import ROOT, Service
 
 Picture = Callable[[Page, str], None]
 MEASURES = ("precision", "recall", "f1", "composite_f1")
 LONG = 30_000  # points; a minute and a half of scoring, of which the test waits for a part
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with shipped(tmp_path_factory.mktemp("site")) as service:
+        yield service
 
 
 def machine(points: int = 600, faults: int = 2) -> SimulatedEntity:

@@ -1,15 +1,23 @@
 """What every view stands in: the frame, its files, and their policy."""
 
 import hashlib
+from collections.abc import Iterator
 
 import httpx2
+import pytest
 from playwright.sync_api import expect
 
 from service.web import page as files
-from tests.page.conftest import Opened
+from tests.page.conftest import Opened, shipped
 from tests.system.processes import Service
 
 VENDOR = files.FOLDER / "vendor"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with shipped(tmp_path_factory.mktemp("site")) as service:
+        yield service
 
 
 def test_vendored_files_are_those_that_were_checked() -> None:
