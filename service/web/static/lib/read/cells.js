@@ -18,7 +18,7 @@ const FIRST_MS = 1e11; // read as seconds the year 5138, as milliseconds 1973
 const END_MS = 1e14; // beyond are microseconds and nanoseconds, which we do not guess
 
 /** A finite number, NaN where it is missing; undefined: neither. */
-export function numberIn(cell) {
+export function numeral(cell) {
   const value = Number(cell);
   if (value !== 0 && value === value) return cell.charCodeAt(1) > 97 && NOT_DECIMAL.test(cell) ? undefined : value;
   if (value === 0) return cell.trim() === "" ? NaN : NOT_DECIMAL.test(cell) ? undefined : 0;

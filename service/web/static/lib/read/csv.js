@@ -4,7 +4,7 @@
 // is wrong with columns that nobody uses is nobody's concern.
 
 import { BadFile, MOST_FAULTS, cellFault, quoted, some } from "./faults.js";
-import { GREATEST, firstBack, flagIn, isUnix, momentIn, numberIn, unixToMs } from "./cells.js";
+import { GREATEST, firstBack, flagIn, isUnix, momentIn, numeral, unixToMs } from "./cells.js";
 import { Columns } from "./matrix.js";
 
 const TIMES = ["timestamp", "timestamp_ms", "time", "date", "datetime", "ts"];
@@ -147,7 +147,7 @@ class Table {
     this.#matrix.grow();
     for (let column = 0; column < this.#used.length; column++) {
       const cell = cells[this.#used[column]],
-        value = numberIn(cell);
+        value = numeral(cell);
       if (value === undefined) this.#fault(line, this.#used[column], "a number", cell);
       else if (value > GREATEST || value < -GREATEST) this.#fault(line, this.#used[column], this.#bound(value), cell);
       this.#matrix.set(column, value ?? NaN);
@@ -188,8 +188,8 @@ class Table {
 
   #stamp(line, cell) {
     const expected = "a time (ISO 8601, Unix seconds or milliseconds)";
-    if (this.#times.length === 0) this.#isMoment = !Number.isFinite(numberIn(cell)) && momentIn(cell) !== undefined;
-    const found = this.#isMoment ? momentIn(cell) : numberIn(cell);
+    if (this.#times.length === 0) this.#isMoment = !Number.isFinite(numeral(cell)) && momentIn(cell) !== undefined;
+    const found = this.#isMoment ? momentIn(cell) : numeral(cell);
     if (found !== undefined && !Number.isNaN(found) && (this.#isMoment || isUnix(found))) return found;
     throw new BadFile(cellFault(line, this.#names[this.#time], expected, cell), this.#faults);
   }
