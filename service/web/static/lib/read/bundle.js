@@ -23,14 +23,14 @@ export async function readBundle(zip) {
     files[name] = await content(zip, entry, entry.size);
   };
   await take(MANIFEST);
-  const manifest = manifestIn(files[MANIFEST]);
+  const manifest = manifestOf(files[MANIFEST]);
   for (const part of ["step", "window", "calibration"]) {
     if (typeof manifest[part]?.file === "string" && !files[manifest[part].file]) await take(manifest[part].file);
   }
   return { model: { ...manifest, is_default: false }, files };
 }
 
-function manifestIn(bytes) {
+function manifestOf(bytes) {
   let manifest = null;
   try {
     manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
