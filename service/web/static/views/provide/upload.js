@@ -18,6 +18,6 @@ export function Upload({ take, isRunning }) {
     <label class="button" title=${TITLE}>or bring one (zip)
       <input class="unseen" type="file" accept=".zip" aria-label="Bring a bundle" disabled=${isRunning}
         onChange=${read} /></label>
-    ${fault && html`<span class="bad" role="alert">${fault.message}</span>`}
+    ${fault && html`<span class="bad-text" role="alert">${fault.message}</span>`}
   </div>`;
 }
