@@ -65,8 +65,14 @@ export function path(base, query = {}) {
   return text ? `${base}?${text}` : base;
 }
 
-/** Names of entities and incidents may hold anything, slashes too. */
-export const segment = (name) => name.split("/").map(encodeURIComponent).join("/");
+/**
+ * Names of entities and incidents may hold anything, slashes too. A browser takes `..` between two
+ * slashes as a step back, which would lead to a question about something else.
+ */
+export function segment(name) {
+  const parts = name.split("/"), isWalking = parts.some((part) => part === "." || part === "..");
+  return parts.map(encodeURIComponent).join(isWalking ? "%2F" : "/");
+}
 
 /**
  * Listen to alerts until the returned function is called.

@@ -8,10 +8,21 @@ export function read(hash = location.hash) {
   const [view, ...name] = place.split("/");
   return {
     view: view || "fleet",
-    name: name.map(decodeURIComponent).join("/"),
+    name: name.map(decoded).join("/"),
     query: Object.fromEntries(new URLSearchParams(query)),
   };
 }
+
+const plainly = (run) => {
+  try {
+    return decodeURIComponent(run);
+  } catch {
+    return run; // no letter in UTF-8
+  }
+};
+
+/** What was encoded; a `%` that encodes nothing, as people type it, stays. */
+export const decoded = (text) => text.replace(/(?:%[0-9a-f]{2})+/gi, plainly);
 
 /** The address of a view; what is null or empty is left out. */
 export function href(view, name = "", query = {}) {

@@ -2,7 +2,7 @@
 // values, and its incidents. The address holds the time shown, the dimensions and the incident.
 
 import { html, useMemo, useRef, useState } from "../lib/html.js";
-import { put } from "../lib/route.js";
+import { decoded, put } from "../lib/route.js";
 import { count, number, score, time } from "../lib/format.js";
 import { plain, sentence } from "../lib/words.js";
 import { ranked } from "./entity/blame.js";
@@ -47,7 +47,7 @@ function Known({ name, query, about, rows, problem }) {
   const [order, hold] = useOrder(frame, about);
   const picked = query.dimensions === undefined
     ? order.slice(0, FIRST_DIMENSIONS).map((one) => one.dimension)
-    : query.dimensions.split(",").map(decodeURIComponent).filter((one) => about.dimensions.includes(one));
+    : query.dimensions.split(",").map(decoded).filter((one) => about.dimensions.includes(one));
   const without = (dimension) => picked.filter((one) => one !== dimension);
   const pick = (dimension) => choose(picked.includes(dimension) ? without(dimension) : [...picked, dimension]);
   const isEmpty = frame.shown.length === 0;

@@ -1,0 +1,79 @@
+"""Names and addresses as nobody hopes for them: markup, slashes, steps back, a bare percent."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Opened
+from tests.page.fleets import fleet, post, rows
+from tests.page.test_fleet import PHONE
+from tests.system.processes import ROOT, Service
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+MARKUP = '<img src=x onerror="document.title=1">'
+BACK = "../default"
+SLOW = "a point every five minutes"
+NAMES = [MARKUP, "a/b//c", "it's 100%", "50%25 off", "a?b#c", "ünï-日本", "x" * 200, BACK]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One entity of every name; that of markup has become odd."""
+    settings = {"default_bundle": "simulated-fleet", "durability": "everysec"}
+    with Service(ROOT / "exported_models", tmp_path_factory.mktemp("site"), **settings) as service:
+        machine = fleet(entities=1)[0]
+        points = rows(machine, 0, 120)
+        for name in NAMES:
+            post(service, [point | {"entity": name} for point in points])
+        odd = rows(machine, 120, 130)
+        for point in odd:
+            assert isinstance(point["values"], list)
+            point["values"] = [10 * value for value in point["values"]]
+        post(service, [point | {"entity": MARKUP} for point in odd])
+        last_ms = int(str(odd[-1]["timestamp_ms"]))
+        slow = [
+            point | {"entity": SLOW, "timestamp_ms": last_ms - 300_000 * (11 - at)}
+            for at, point in enumerate(points[:12])
+        ]
+        post(service, slow)
+        yield service
+
+
+def _fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_every_name_leads_to_its_entity(opened: Opened) -> None:
+    page = opened("#/fleet")
+    for name in NAMES:
+        page.get_by_role("table").get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        expect(page.get_by_text("points to warm up")).to_be_visible()
+        expect(page).to_have_title(f"{name} · Gaugewatch")
+        assert _fits(page)
+        page.go_back()
+
+
+def test_a_long_name_fits_a_phone(opened: Opened) -> None:
+    page = opened(f"#/entity/{NAMES[6]}", viewport=PHONE)
+    expect(page.get_by_text("points to warm up")).to_be_visible()
+    assert _fits(page)
+
+
+def test_a_name_that_steps_back_leads_nowhere_else(opened: Opened, site: Service) -> None:
+    """What is said of such an entity must not be said of all of them."""
+    page = opened(f"#/entity/{BACK}")
+    page.get_by_role("button", name="Mute", exact=True).click()
+    expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    other = httpx2.get(f"{site.url}/v1/policies/effective", params={"entity": NAMES[1]}).json()
+    assert not other["policy"].get("muted_until_ms")
+    own = httpx2.get(f"{site.url}/v1/policies/effective", params={"entity": BACK}).json()
+    assert own["own"]["muted_until_ms"] > 0
+
+
+def test_a_percent_sign_that_somebody_typed_breaks_nothing(opened: Opened) -> None:
+    page = opened("#/entity/it's 100%?dimensions=50%25")
+    expect(page.get_by_role("heading", level=1)).to_have_text("it's 100%")
+    expect(page.get_by_text("points to warm up")).to_be_visible()
