@@ -77,3 +77,28 @@ def test_a_percent_sign_that_somebody_typed_breaks_nothing(opened: Opened) -> No
     page = opened("#/entity/it's 100%?dimensions=50%25")
     expect(page.get_by_role("heading", level=1)).to_have_text("it's 100%")
     expect(page.get_by_text("points to warm up")).to_be_visible()
+
+
+def test_a_view_begins_at_its_top_with_the_focus_in_it(opened: Opened) -> None:
+    page = opened("#/fleet", viewport=PHONE)
+    page.get_by_role("link", name="a?b#c", exact=True).last.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("a?b#c")
+    expect(page.locator("#main")).to_be_focused()
+    assert page.evaluate("scrollY") == 0
+
+
+def test_titles_name_the_view(opened: Opened) -> None:
+    page = opened("#/promise")
+    expect(page).to_have_title("Alarm promise · Gaugewatch")
+    page.get_by_role("link", name="Fleet", exact=True).click()
+    expect(page).to_have_title("Fleet · Gaugewatch")
+
+
+def test_a_view_that_cannot_be_loaded_says_so_and_is_tried_again(opened: Opened) -> None:
+    page = opened("#/fleet", is_away=True)
+    page.route("**/views/promise.js", lambda route: route.abort())
+    page.get_by_role("link", name="Alarm promise").click()
+    expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Alarm promise")).to_be_visible()

@@ -14,6 +14,7 @@ const VIEWS = [
   ["models", "Models"],
   ["promise", "Alarm promise"],
 ];
+const TITLES = Object.fromEntries(VIEWS);
 // what an operator does not need at once is loaded when it is opened
 const LATER = {
   entity: () => import("./views/entity.js").then((m) => m.Entity),
@@ -26,16 +27,31 @@ const LATER = {
 function Page() {
   const route = useRoute();
   const [isLacking, setLacking] = useState(false);
+  const open = useFleet((all) => all.open.size);
   useEffect(() => onLackOfKey(() => setLacking(true)), []);
   useEffect(() => {
-    document.title = route.name ? `${route.name} · Gaugewatch` : "Gaugewatch";
-  }, [route.view, route.name]);
+    const place = route.name || TITLES[route.view];
+    document.title = `${open ? `(${open}) ` : ""}${place ? `${place} · ` : ""}Gaugewatch`;
+  }, [route.view, route.name, open]);
+  useArrival(route);
   return html`
     <a class="skip" href="#main" onClick=${toMain}>Skip to the content</a>
     <${Top} route=${route} />
     <main id="main" tabindex="-1">
       ${isLacking ? html`<${KeyForm} />` : html`<${View} route=${route} />`}
     </main>`;
+}
+
+/** Another view begins at its top, and whoever listens or walks by keys is there. */
+function useArrival({ view, name }) {
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!isFirst.current) {
+      scrollTo(0, 0);
+      document.getElementById("main").focus({ preventScroll: true });
+    }
+    isFirst.current = false;
+  }, [view, name]);
 }
 
 function toMain(event) {
@@ -75,18 +91,25 @@ function ThemeChoice() {
 
 function View({ route }) {
   const [loaded, setLoaded] = useState({ fleet: Fleet });
-  const [failed, setFailed] = useState(null);
+  const [failed, setFailed] = useState(null), [turn, setTurn] = useState(0);
   const load = LATER[route.view];
   useEffect(() => {
     if (!load || loaded[route.view]) return;
+    setFailed(null);
     load().then(
       (view) => setLoaded((all) => ({ ...all, [route.view]: view })),
       () => setFailed(route.view),
     );
-  }, [route.view]);
+  }, [route.view, turn]);
   const Shown = loaded[route.view];
   if (Shown) return html`<${Shown} key=${`${route.view}/${route.name}`} name=${route.name} query=${route.query} />`;
   if (load && failed !== route.view) return html`<p class="blank" role="status">Loading …</p>`;
+  if (load) {
+    return html`<div class="blank stack" role="alert">
+      <div><h2>This view could not be loaded</h2><p>The service cannot be reached, or has another version now.</p></div>
+      <p class="row centred"><button onClick=${() => setTurn(turn + 1)}>Try again</button>
+        <button onClick=${() => location.reload()}>Reload the page</button></p></div>`;
+  }
   return html`<div class="blank"><h2>Nothing is here</h2><p><a href="#/fleet">Back to the fleet</a></p></div>`;
 }
 
