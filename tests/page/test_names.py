@@ -94,6 +94,16 @@ def test_titles_name_the_view(opened: Opened) -> None:
     expect(page).to_have_title("Fleet · Gaugewatch")
 
 
+def test_a_fleet_that_is_not_the_newest_says_so(opened: Opened) -> None:
+    page = opened("#/fleet", refused=503)
+    expect(page.get_by_role("table")).to_be_visible()
+    problem = {"detail": "the store does not answer", "code": "store_unavailable"}
+    page.route("**/v1/fleet?*", lambda route: route.fulfill(status=503, json=problem))
+    expect(page.get_by_text("the store does not answer")).to_be_visible()
+    page.unroute_all()
+    expect(page.get_by_text("the store does not answer")).to_be_hidden()
+
+
 def test_a_view_that_cannot_be_loaded_says_so_and_is_tried_again(opened: Opened) -> None:
     page = opened("#/fleet", is_away=True)
     page.route("**/views/promise.js", lambda route: route.abort())

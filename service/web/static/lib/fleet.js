@@ -20,6 +20,7 @@ class FleetState {
   gap = null; // alerts that were missed and are no longer kept; 0: nobody knows how many
   problem = null; // why the last question was not answered
   isKnown = false; // an answer has come
+  takenMs = 0; // when the last one came
   leftOff = 0;
   endMs = 0;
   cellSeconds = 60;
@@ -140,7 +141,7 @@ class FleetState {
     this.clockOffsetMs = answer.now_ms - Date.now();
     this.#tell({
       models: answer.models, leftOff: answer.left_off, endMs: answer.end_ms,
-      cellSeconds: answer.cell_seconds, isKnown: true, problem: null,
+      cellSeconds: answer.cell_seconds, isKnown: true, takenMs: Date.now(), problem: null,
     });
   }
 

@@ -3,13 +3,14 @@
 import { html, useEffect, useMemo, useState } from "../lib/html.js";
 import { fleet, useFleet } from "../lib/fleet.js";
 import { arranged, census, SORTS, STATUSES } from "../lib/order.js";
-import { count } from "../lib/format.js";
+import { count, time } from "../lib/format.js";
 import { put } from "../lib/route.js";
 import { STATUS } from "../lib/words.js";
 import { FleetMap } from "./fleet-map.js";
 import { FleetList } from "./fleet-list.js";
 import { Incidents } from "./incidents.js";
 
+const OLD_MS = 4_000; // without an answer, from which on it is said
 const SPANS = { hour: "Hour", "6h": "6 hours", day: "Day" };
 
 export function Fleet({ query }) {
@@ -21,6 +22,8 @@ export function Fleet({ query }) {
   if (!fleet.isKnown) return html`<${Waiting} />`;
   if (fleet.entities.size === 0) return html`<${Empty} />`;
   return html`<div class="stack">
+    <h1 class="unseen">Fleet</h1>
+    <${Old} />
     <${Gap} />
     <${Numbers} status=${filter.status} />
     <div class="fleet">
@@ -68,10 +71,18 @@ function Empty() {
   </div>`;
 }
 
+/** What is shown is no longer the newest, and why. */
+function Old() {
+  const problem = useFleet((all) => all.problem);
+  if (!problem || Date.now() - fleet.takenMs < OLD_MS) return null;
+  return html`<p class="note warn" role="status"><b>Not the newest:</b> ${problem.message}.
+    What is shown came at ${time(fleet.takenMs)}; it is asked again every second.</p>`;
+}
+
 function Gap() {
   const gap = useFleet((all) => all.gap);
   if (gap === null) return null;
-  const what = gap ? `${count(gap)} alerts` : "Some alerts";
+  const what = gap ? `${count(gap)} ${gap === 1 ? "alert" : "alerts"}` : "Some alerts";
   return html`<p class="note warn row apart" role="alert">
     <span><b>Gap:</b> ${what} came while this page was away and are no longer kept. Incidents that are still known are listed.</span>
     <button onClick=${() => fleet.forgive()}>Understood</button>
@@ -82,7 +93,7 @@ function Numbers({ status }) {
   const counts = census(fleet);
   const pick = (name) => put({ status: status === name ? null : name });
   return html`<div class="numbers card" role="group" aria-label="Entities by status">
-    <div><b>${count(fleet.entities.size)}</b><span>entities${fleet.leftOff ? `, ${count(fleet.leftOff)} more are not shown` : ""}</span></div>
+    <div><b>${count(fleet.entities.size)}</b><span>${fleet.entities.size === 1 ? "entity" : "entities"}${fleet.leftOff ? `, ${count(fleet.leftOff)} more are not shown` : ""}</span></div>
     ${STATUSES.map((name) => html`
       <button class="figure ${name === "incident" && counts[name] ? "bad" : ""}" aria-pressed=${status === name}
         title=${STATUS[name]} onClick=${() => pick(name)}>
