@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import Opened
 from tests.page.fleets import fleet, post, rows
@@ -112,3 +112,22 @@ def test_a_view_that_cannot_be_loaded_says_so_and_is_tried_again(opened: Opened)
     page.unroute_all()
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Alarm promise")).to_be_visible()
+
+
+def test_a_point_stands_in_the_map_until_the_next_is_due(opened: Opened, site: Service) -> None:
+    page = opened()
+    page.goto("about:blank")
+
+    def slower(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        for model in body["models"]:
+            model["period_seconds"] = 300
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/v1/fleet?*", slower)
+    page.goto(f"{site.url}/#/fleet?q={SLOW}")
+    page.get_by_label("Severity by entity and time").focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowLeft")
+        expect(page.get_by_text(f"{SLOW}, until").last).to_contain_text("nats")

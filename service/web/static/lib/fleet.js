@@ -73,10 +73,16 @@ class FleetState {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Cells of an entity, oldest first, the last one at `endMs`. */
-  cells(entity, into = new Uint8Array(CELLS), at = 0) {
+  /** Cells of an entity, oldest first, the last one at `endMs`; a point stands until the next is due. */
+  cells(entity, into = new Uint8Array(CELLS)) {
     const shift = this.endCell - entity.endCell;
-    for (let cell = 0; cell < CELLS; cell++) into[at + cell] = entity.cells[cell + shift] || 0;
+    const lasts = Math.ceil((this.models[entity.model]?.period_seconds || 0) / this.cellSeconds);
+    let value = 0, until = 0;
+    for (let cell = 0; cell < CELLS; cell++) {
+      const own = entity.cells[cell + shift] || 0;
+      if (own) [value, until] = [own, cell + lasts];
+      into[cell] = own || (cell < until ? value : 0);
+    }
     return into;
   }
 
