@@ -79,6 +79,11 @@ def test_a_percent_sign_that_somebody_typed_breaks_nothing(opened: Opened) -> No
     expect(page.get_by_text("points to warm up")).to_be_visible()
 
 
+def test_an_odd_entity_without_an_incident_says_why(opened: Opened) -> None:
+    page = opened(f"#/entity/{MARKUP.replace('/', '%2F')}")
+    expect(page.get_by_text("No incident opens, because no bundle was trained on")).to_be_visible()
+
+
 def test_a_view_begins_at_its_top_with_the_focus_in_it(opened: Opened) -> None:
     page = opened("#/fleet", viewport=PHONE)
     page.get_by_role("link", name="a?b#c", exact=True).last.click()

@@ -2,7 +2,7 @@
 
 const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayOf = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
@@ -44,8 +44,8 @@ export function minute(ms) {
   return text === "00:00" ? dayOf.format(ms) : text;
 }
 
-/** Date and time, for titles. */
-export const fullTime = (ms) => `${day.format(ms)}, ${clock.format(ms)}`;
+/** Date and time with its zone, for titles. */
+export const fullTime = (ms) => full.format(ms);
 
 /** `40 s`, `12 min`, `3 h`, `2 d`. */
 export function span(ms) {

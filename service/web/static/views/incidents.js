@@ -29,7 +29,7 @@ export function Incidents({ filter = "" }) {
 }
 
 const EMPTY = {
-  "": "None so far. An incident opens when points of an entity are anomalous; it comes here at once.",
+  "": "None so far. One opens when points are anomalous of an entity that a bundle was trained on, or whose policy asks for it; it comes here at once.",
   open: "None is open.",
   none: "All are labelled. Labels tell how many alarms were false: see Alarm promise.",
 };

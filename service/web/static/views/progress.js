@@ -13,7 +13,10 @@ export function Progress({ series, run, again }) {
   const { have = 0, count: all = series.about.count } = series.verdicts ?? {};
   const [isPaused, setPaused] = useState(false), [paused, setPausedMs] = useState(0), [since, setSince] = useState(0);
   const isRunning = run.state === "running";
-  useEffect(() => setPaused(false), [run.begun]);
+  useEffect(() => {
+    setPaused(false);
+    setPausedMs(0);
+  }, [run.begun]);
   const pause = (isOn) => {
     series.pause(isOn);
     setPaused(isOn);

@@ -91,17 +91,18 @@ export function said(one, { kind }) {
     ? `${count(one.unlabelled)} of ${count(one.incidents)} incidents ${one.unlabelled === 1 ? "is" : "are"} `
       + "not labelled yet"
     : one.incidents ? `all ${count(one.incidents)} incidents are labelled` : "no incident opened";
+  const were = one.promised === 1 ? "was" : "were";
   const most = number(one.at_most), promised = number(one.promised), least = number(one.false_rate);
   if (kind === "old") {
     const rate = one.at_most === null ? `${count(one.incidents)} incidents opened` : `at most ${most} ${unit}`;
     return `This version is no longer in force, so nothing is promised of it: ${rate}; ${left}.`;
   }
   if (kind === "none") return `No point was scored, so there is no rate; ${left}.`;
-  if (kind === "kept") return `The promise is kept: at most ${most} ${unit}, ${promised} were promised; ${left}.`;
-  if (kind === "broken") return `The promise is broken: at least ${least} ${unit}, ${promised} were promised; ${left}.`;
-  if (kind === "incomplete") return `At most ${most} ${unit} of those that are kept, ${promised} were promised; ${left}.`;
+  if (kind === "kept") return `The promise is kept: at most ${most} ${unit}, ${promised} ${were} promised; ${left}.`;
+  if (kind === "broken") return `The promise is broken: at least ${least} ${unit}, ${promised} ${were} promised; ${left}.`;
+  if (kind === "incomplete") return `At most ${most} ${unit} of those that are kept, ${promised} ${were} promised; ${left}.`;
   const known = one.is_complete ? "" : " of those that are kept";
-  return `Nobody knows yet: between ${least} and ${most} ${unit}${known}, ${promised} were promised; ${left}.`;
+  return `Nobody knows yet: between ${least} and ${most} ${unit}${known}, ${promised} ${were} promised; ${left}.`;
 }
 
 /** From what people called false to what they did not call true, with a mark for the promise. */

@@ -13,8 +13,11 @@ import { Mute } from "./mute.js";
 const COPIED_MS = 3_000;
 const CALIBRATING = `Quiet so far. Judged by the calibration of all entities, because no bundle was trained on this one;
   incidents open only where its policy asks for them.`;
+const UNTOLD = `Its newest point is anomalous. No incident opens, because no bundle was trained on this entity and its
+  policy does not ask for alerts of it.`;
+const ODD = 0.5; // a score from which on a point is not called usual
 const TONES = { incident: "bad", warming: "warn", stale: "warn", calibrating: "warn", scored: "good" };
-const NAMES = { incident: "in incident", scored: "quiet" };
+const NAMES = { incident: "in incident", scored: "no incident" };
 
 export function Head({ entity, about, rows, incidents, frame, address }) {
   const stale = useFleet((all) => {
@@ -52,7 +55,9 @@ function sentenceOf(status, { about, open, rows, stale }) {
   if (status === "incident") return `In incident since ${time(Number(/@(\d+)/.exec(about.incident)?.[1]))}.`;
   if (status === "stale") return `No point has come for ${span(fleet.nowMs - stale)}.`;
   if (status === "warming") return `Warming up: ${about.have} of ${about.need} points. It is scored from then on.`;
+  if (rows.at(-1)?.is_anomaly && status === "calibrating") return UNTOLD;
   if (rows.at(-1)?.is_anomaly) return "Its newest point is anomalous; no incident is open.";
+  if (status === "scored" && rows.at(-1)?.score > ODD) return "Odd, but below the threshold: no incident is open.";
   if (status === "scored") return "Quiet: the newest point is as usual, no incident is open.";
   if (status === "calibrating") return CALIBRATING;
   return STATUS[status] || status;

@@ -49,7 +49,7 @@ export function Incidents({ incidents, frame, rows, chosen }) {
   return html`<section class="card incidents" aria-label="Incidents">
     <div class="row apart"><h2>Incidents</h2>
       <span class="soft small">${ordered.length ? `${ordered.length} known` : ""}</span></div>
-    ${ordered.length === 0 && html`<p class="soft">None so far. One opens when points are anomalous.</p>`}
+    ${ordered.length === 0 && html`<p class="soft">None so far.</p>`}
     <ul class="told">${shown.map((one) => html`
       <${Incident} key=${one.incident} one=${one} words=${said(one, rows)} peak=${heights(one, rows)}
         periodMs=${frame.periodMs} isChosen=${one.incident === chosen} />`)}</ul>
