@@ -28,7 +28,7 @@ from service.stream.messages import Alert, Point
 
 FAULTS_PER_ENTITY = 3
 POINTS = 720
-START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+WEEK_MS = 7 * 86_400_000
 HISTORY = 300  # points of each that come at once, so that there is something to look at
 STEPS_PER_SECOND = 2.0  # from then on: slow enough to watch
 BUDGET = 1.0  # false incidents per machine and day
@@ -108,10 +108,11 @@ async def _stream(
     tally = Tally()
     listening = asyncio.create_task(_listen(client, console, tally))
     fleets: list[list[SimulatedEntity]] = []
+    first_ms = _thursday_ms()
     try:
         while is_endless or not fleets:
             turn = len(fleets)
-            fleets.append(_stretch(seed + turn, start_ms=START_MS + turn * POINTS * 60_000))
+            fleets.append(_stretch(seed + turn, start_ms=first_ms + turn * POINTS * 60_000))
             unpaced = POINTS if not is_endless else HISTORY if turn == 0 else 0
             async for step in _steps(fleets[-1], unpaced=unpaced):
                 start = time.perf_counter()
@@ -123,6 +124,11 @@ async def _stream(
     finally:
         listening.cancel()
     return summary(fleets, tally)
+
+
+def _thursday_ms() -> int:
+    """The last one at 00:00 UTC: a demo is like any other, of days that Alarm promise counts."""
+    return time.time_ns() // 1_000_000 // WEEK_MS * WEEK_MS
 
 
 def _stretch(seed: int, *, start_ms: int) -> list[SimulatedEntity]:
