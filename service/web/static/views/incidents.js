@@ -45,7 +45,8 @@ function Newest() {
 
 export function Incident({ one }) {
   const { alert, note, isOpen } = one;
-  const lasted = alert.timestamp_ms - one.openedMs;
+  const newest = isOpen ? fleet.entities.get(one.entity)?.timestampMs || 0 : 0; // an open one is seldom told
+  const lasted = Math.max(alert.timestamp_ms, newest) - one.openedMs;
   return html`<li class="incident ${isOpen ? "open" : ""}">
     <div class="row apart">
       <a class="strong" href=${href("entity", one.entity, { incident: one.incident })}>${one.entity}</a>
