@@ -36,7 +36,7 @@ export function Assignments({ bundles }) {
 function Shown({ answer, bundles }) {
   const entities = Object.entries(answer.entities);
   const fallback = answer.default || (bundles.length === 1 ? bundles[0] : null);
-  return html`<div class="scroll"><table>
+  return html`<div class="scroll"><table aria-label="Which bundle scores which entity">
     <caption class="unseen">The first line that fits an entity decides</caption>
     <thead><tr><th scope="col">order</th><th scope="col">entities</th><th scope="col">bundle</th></tr></thead>
     <tbody>

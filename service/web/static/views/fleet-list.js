@@ -9,21 +9,23 @@ import { number, score, span } from "../lib/format.js";
 import { plain, STATUS } from "../lib/words.js";
 
 const ROW = 46; // CSS pixels
-const MOST_ROWS = 14; // in sight
+const LEAST_ROWS = 14; // in sight; more on a tall screen
+const SHARE = 0.55; // of the height of the window
 const SPARE = 6; // rows beyond the edges
 
 export function FleetList({ entities, version }) {
   const [top, setTop] = useState(0);
   const first = Math.max(0, Math.min(Math.floor(top / ROW) - SPARE, entities.length - 1));
-  const last = Math.min(entities.length, first + MOST_ROWS + 2 * SPARE);
+  const inSight = Math.max(LEAST_ROWS, Math.floor((innerHeight * SHARE) / ROW));
+  const last = Math.min(entities.length, first + inSight + 2 * SPARE);
   if (!entities.length) return null;
   return html`<section class="card list" role="table" aria-label="Entities" aria-rowcount=${entities.length + 1}>
     <div class="entity head" role="row">
       ${["Entity", "Status", "Severity", "Score", "Blamed most", "Newest"].map((title) => html`
         <span role="columnheader" class=${title.toLowerCase().replace(" ", "-")}>${title}</span>`)}
     </div>
-    <div class="rows" style=${{ maxHeight: `${MOST_ROWS * ROW}px` }} onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
-      tabindex=${entities.length > MOST_ROWS ? 0 : null} role="rowgroup" aria-label="Entities in order">
+    <div class="rows" style=${{ maxHeight: `${inSight * ROW}px` }} onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
+      tabindex=${entities.length > inSight ? 0 : null} role="rowgroup" aria-label="Entities in order">
       <div style=${{ height: `${entities.length * ROW}px`, position: "relative" }}>
         ${entities.slice(first, last).map((entity, at) => html`
           <${Row} key=${entity.name} entity=${entity} place=${first + at} version=${version} />`)}

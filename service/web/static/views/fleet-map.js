@@ -11,11 +11,13 @@ import { fullTime, minute, number, time } from "../lib/format.js";
 
 const MOST_ROWS = 240;
 const TALLEST = 240, NAMED = 14; // CSS pixels: of the map, of a row that has its name beside it
+const SHARE = 0.28; // of the height of the window that the map may take, where that is more
 
 export function FleetMap({ entities, version }) {
   const size = Math.max(1, Math.ceil(entities.length / MOST_ROWS)); // entities of a row
   const rows = Math.ceil(entities.length / size);
-  const rowHeight = Math.max(1, Math.min(20, Math.floor(TALLEST / Math.max(1, rows))));
+  const tallest = Math.max(TALLEST, innerHeight * SHARE);
+  const rowHeight = Math.max(1, Math.min(20, Math.floor(tallest / Math.max(1, rows))));
   const kept = useRef({ nats: new Uint8Array(0), levels: new Uint8Array(0) });
   const { nats, levels } = useMemo(() => {
     if (kept.current.nats.length !== rows * CELLS) {

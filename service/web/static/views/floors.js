@@ -101,7 +101,7 @@ export function Numbers({ metrics }) {
   const titles = { bundle: "bundle", score: "by its score", ...Object.fromEntries(FLOORS) };
   const names = [...new Set(rows.flatMap((row) => Object.keys(metrics[row])))];
   if (!rows.length) return null;
-  return html`<details><summary>All measures as numbers</summary><div class="scroll"><table>
+  return html`<details><summary>All measures as numbers</summary><div class="scroll"><table aria-label="Measures beside floors">
     <caption class="unseen">Measures of the evaluation, by row</caption>
     <thead><tr><th scope="col">measure</th>${rows.map((row) => html`<th scope="col"
       class="number">${titles[row]}</th>`)}</tr></thead>

@@ -46,6 +46,8 @@ function Newest() {
 export function Incident({ one }) {
   const { alert, note, isOpen } = one;
   const newest = isOpen ? fleet.entities.get(one.entity)?.timestampMs || 0 : 0; // an open one is seldom told
+  const live = isOpen ? fleet.entities.get(one.entity)?.score || 0 : 0; // it is told again at double the peak
+  const peak = Math.max(alert.peak_score || 0, live);
   const lasted = Math.max(alert.timestamp_ms, newest) - one.openedMs;
   return html`<li class="incident ${isOpen ? "open" : ""}">
     <div class="row apart">
@@ -53,7 +55,7 @@ export function Incident({ one }) {
       <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
     </div>
     <p>${words(one.worst)}</p>
-    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${alert.peak_score ? `, peak score ${score(alert.peak_score)}` : ""}</p>
+    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${peak ? `, peak score ${score(peak)}` : ""}</p>
     <${Say} one=${one} note=${note} />
   </li>`;
 }

@@ -157,7 +157,7 @@ function Versions({ state, versions, shown, ask: question }) {
   const order = [...state.versions].sort(newest);
   return html`<section class="card" aria-labelledby="versions-title">
     <h2 id="versions-title">Versions in the folder</h2>
-    <div class="scroll"><table class="versions">
+    <div class="scroll"><table class="versions" aria-label="Versions">
       <thead><tr><th scope="col">version</th><th scope="col">model</th><th scope="col">made</th>
         <th scope="col" class="number" title="average precision on labelled points; more is better">ranks odd points
           first</th>
@@ -189,7 +189,7 @@ function Version({ version, state, details, isShown, ask: question }) {
       <button onClick=${() => put({ report: isShown ? null : version })} aria-pressed=${isShown ? "true" : "false"}
         aria-label=${`Report of ${version}`}>Report</button>
       ${!isActive && html`<button onClick=${() => question({ kind: "activate", version })}
-        aria-label=${`Activate ${version}`}>Activate …</button>
+        class="nowrap" aria-label=${`Activate ${version}`}>Activate …</button>
         ${!isShadow && html`<button onClick=${() => question({ kind: "shadow", version })}
           aria-label=${`Shadow ${version}`}>Shadow …</button>`}`}
     </span></td>

@@ -38,7 +38,7 @@ function Comparison({ report }) {
       entity would. Post points, and this page follows.</p>`;
   }
   return html`<ul class="plainly">${sentences(report).map((line) => html`<li>${line}</li>`)}</ul>
-    <div class="scroll"><table>
+    <div class="scroll"><table aria-label="Active version and shadow">
       <caption class="unseen">Flagged points and opened incidents, by version</caption>
       <thead><tr><th scope="col">of the same points</th><th scope="col" class="number">active</th>
         <th scope="col" class="number">shadow</th><th scope="col" class="number">both</th></tr></thead>

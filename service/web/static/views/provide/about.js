@@ -17,7 +17,7 @@ export function About({ file, about, other }) {
     </div>
     <p class="soft">${count(points)} ${points === 1 ? "point" : "points"}, ${count(names.length)}
       ${" "}${names.length === 1 ? "column" : "columns"} of numbers; ${timesIn(about)}; ${labelsIn(about)}.</p>
-    <details><summary>First rows</summary><div class="scroll"><table class="small">
+    <details><summary>First rows</summary><div class="scroll"><table class="small" aria-label="First rows of the file">
       <thead><tr>${names.slice(0, SHOWN).map((name) => html`<th scope="col" class="number">${name}</th>`)}</tr></thead>
       <tbody>${about.preview.map((row) => html`<tr>${row.slice(0, SHOWN).map((value) => html`<td class="number">
         ${Number.isNaN(value) ? "" : number(value)}</td>`)}</tr>`)}</tbody>

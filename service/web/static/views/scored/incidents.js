@@ -32,7 +32,7 @@ export function Incidents({ series, decision, incidents, query, see, isRunning }
         <button aria-pressed=${order === "time"} onClick=${() => setOrder("time")}>In order</button>
       </div>
     </div>
-    <div class="scroll found-list"><table>
+    <div class="scroll found-list"><table aria-label="Incidents of the series">
       <${Head} about=${series.about} />
       <tbody>${listed.map((one) => html`<${Row} key=${one.start} one=${one} series=${series} see=${see}
         isChosen=${String(one.start) === query.incident} />`)}</tbody>

@@ -12,7 +12,7 @@ export function Known({ series, decision, see }) {
   });
   return html`<section class="card">
     <h2>What is known to be wrong</h2>
-    <div class="scroll"><table>
+    <div class="scroll"><table aria-label="What was done to the series">
       <thead><tr><th scope="col">From</th><th scope="col" class="number">Points</th><th scope="col">Fault</th>
         <th scope="col">Guilty dimensions</th><th scope="col">At this threshold</th></tr></thead>
       <tbody>${rows.map((one) => html`<tr>
