@@ -28,8 +28,9 @@ expect.set_options(timeout=PATIENCE_MS)
 Opened = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of a module: while it is open, Playwright's loop runs, and nobody else can run one."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program("chromium"), args=ARGUMENTS, timeout=2 * PATIENCE_MS

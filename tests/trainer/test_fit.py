@@ -126,6 +126,7 @@ def test_same_seed_gives_identical_weights_and_another_does_not(model: Model) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("model", "size"), [("gru_vae", "omnianomaly"), ("slmr", "paper")])
 def test_same_seed_gives_identical_weights_at_the_size_of_the_paper(
     model: Model, size: Preset
