@@ -117,9 +117,12 @@ def test_pointing_tells_value_expected_band_and_share(opened: Opened, site: Serv
     posted(site)
     strike(site)
     page = opened(f"#/entity/{NODE}?dimensions=cache_hit_ratio")
-    box = heat(page).bounding_box()
+    expect(page.get_by_text("In incident since")).to_be_visible()
+    name = page.locator(".blame-names").get_by_text("cache hit ratio").first
+    box, row = heat(page).bounding_box(), name.bounding_box()
     assert box is not None
-    heat(page).hover(position={"x": box["width"] - 2, "y": 5})
+    assert row is not None
+    heat(page).hover(position={"x": box["width"] - 2, "y": row["y"] - box["y"] + 8})
     hint = page.locator(".hint")
     expect(hint).to_contain_text("expected")
     expect(hint).to_contain_text("% of a severity of")

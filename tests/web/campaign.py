@@ -22,12 +22,14 @@ from fastapi import FastAPI
 from redis import Redis
 
 from service.stream.embedded import EmbeddedValkey
+from service.web import page
 from service.web.app import create_app
 from service.web.auth import ACCESS
 from tests.builders import tiny_bundle
 from tests.web.hostile import HOSTILE, body
 from tests.web.serving import settings_for
 
+ROUTES = [path for path in ACCESS if not path.startswith(page.PREFIX)]  # files have no parameters
 METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 USUAL: Final[dict[str, str]] = {"/v1/points": "POST", "/v1/detect": "POST"}
 WRITTEN: Final = ("assignments", "policies", "activate", "rollback", "shadow", "note")
@@ -108,7 +110,7 @@ class Seen:
 def hostile(number: int) -> Hostile:
     """The request of this number, always the same."""
     choice = random.Random(number)
-    route = choice.choice((*ACCESS, *("/v1/points",) * 12))
+    route = choice.choice((*ROUTES, *("/v1/points",) * 12))
     method = USUAL.get(route) or choice.choice(("GET", "PUT" if "policies" in route else "GET"))
     if any(word in route for word in WRITTEN):
         method = choice.choice(("GET", "PUT", "POST"))
