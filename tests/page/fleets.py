@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import httpx2
@@ -13,10 +14,25 @@ from tests.system.processes import Service
 MOST = 400  # points of a request
 
 
-@cache
 def fleet(*, entities: int = 8, points: int = 600, faults: int = 2) -> list[SimulatedEntity]:
-    """Machines of the fleet that `simulated-fleet` was trained on; they end about now."""
+    """Machines of the fleet that `simulated-fleet` was trained on; their points end about now.
+
+    The load that is simulated follows the hour. So that a test finds the same values whenever
+    it runs, they are those of a fixed day: only the times are moved.
+    """
     minute_ms = time.time_ns() // 60_000_000_000 * 60_000
+    return [
+        replace(
+            machine,
+            test_timestamps_ms=machine.test_timestamps_ms
+            + (minute_ms - int(machine.test_timestamps_ms[-1])),
+        )
+        for machine in _of_a_fixed_day(entities, points, faults)
+    ]
+
+
+@cache
+def _of_a_fixed_day(entities: int, points: int, faults: int) -> list[SimulatedEntity]:
     return simulate_fleet(
         FleetConfig(
             seed=DEMO_SEED,
@@ -25,7 +41,6 @@ def fleet(*, entities: int = 8, points: int = 600, faults: int = 2) -> list[Simu
             train_points=points,
             test_points=points,
             faults_per_entity=faults,
-            start_timestamp_ms=minute_ms - 2 * points * 60_000,
         )
     )
 
