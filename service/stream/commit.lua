@@ -21,6 +21,7 @@ local OK, STALE, OUTDATED, FULL = 0, 1, 2, 3
 local FRONT, HEADER, HEADER_BYTES = '<c16i8i8i8', '<c16i8i8i8i8i8i8c96', 160
 local call, sub, string_pack, string_unpack = redis.call, string.sub, struct.pack, struct.unpack
 local MAX_INCIDENT_BYTES = 1048576 -- of rows kept with an incident
+local ROWS_BEFORE = 32 -- of an incident, kept to be looked at
 local MAX_LOOKED_AT = 20 -- entities of a full shard that may have expired
 local TALLY_TTL_SECONDS = 100 * 86400
 local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, entities_kept, layouts,
@@ -190,6 +191,20 @@ local function forget_oldest(index_key, record_key)
   end
 end
 
+-- The newest rows before those of this commit, which the ring holds already.
+local function rows_before(i, commit)
+  local key, layout, last = KEYS[2 * i - 1], layouts[commit[3]], commit[1] - commit[2]
+  local row_bytes, capacity = layout[1], layout[2]
+  local count = math.min(ROWS_BEFORE, last - base[i], capacity - commit[2])
+  if count <= 0 then return '' end
+  local slot = (last - count - base[i]) % capacity
+  local head = math.min(count, capacity - slot)
+  local function rows(from, to)
+    return call('GETRANGE', key, HEADER_BYTES + from * row_bytes, HEADER_BYTES + to * row_bytes - 1)
+  end
+  return rows(slot, slot + head) .. (count > head and rows(0, count - head) or '')
+end
+
 -- A record begins with the state before its first row. Rows of another layout, or beyond the bound,
 -- are not kept: what is kept can be replayed from its beginning.
 local function write_incidents(i, commit, rare)
@@ -204,7 +219,8 @@ local function write_incidents(i, commit, rare)
     local record_key, rows_key, index_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
     local alert, state, rows = part(alert_bytes), part(state_bytes), part(rows_bytes)
     if state_bytes > 0 then
-      call('HSET', record_key, 'entity', entity, 'state', state, 'layout', layout)
+      call('HSET', record_key, 'entity', entity, 'state', state, 'layout', layout, 'before',
+        rows_before(i, commit))
       call('SET', rows_key, '')
       call('ZADD', index_key, opened_ms, name)
       forget_oldest(index_key, record_key)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from service.stream.messages import Alert
+from service.stream.messages import Alert, Row
 from service.stream.policy import Policy
 
 Label = Literal["true", "false", "new_normal"]
@@ -60,7 +60,29 @@ class IncidentRecord(NamedTuple):
     incident: Incident
     layout: str  # of rows and state; "... ends": the last rows are not kept
     opening: bytes
-    rows: bytes
+    rows: bytes  # from the commit that opened it to its end
+    before: bytes  # the newest rows before them, to be looked at
+
+    @property
+    def written_as(self) -> str:
+        """The layout of its rows and of the state before them."""
+        return self.layout.partition(" ")[0]
+
+    @property
+    def is_whole(self) -> bool:
+        """False: its last rows are not kept."""
+        return not self.layout.endswith(" ends")
+
+
+class IncidentRows(Struct, frozen=True):
+    """The points of an incident, from somewhat before it opened, with their verdicts."""
+
+    incident: str
+    entity: str
+    model: str  # that scored them
+    dimensions: list[str]
+    is_whole: bool  # False: its last points are not kept
+    window: list[Row]  # oldest first
 
 
 class Wanted(NamedTuple):

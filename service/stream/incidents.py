@@ -86,15 +86,15 @@ class Incidents:
 
         def read(redis: Redis) -> list[Any]:
             pipeline = redis.pipeline(transaction=True)
-            pipeline.hmget(record_key, ["entity", "alert", "note", "layout", "state"])
+            pipeline.hmget(record_key, ["entity", "alert", "note", "layout", "state", "before"])
             pipeline.get(rows_key)
             return list(pipeline.execute())
 
-        (entity, alert, note, layout, state), rows = self._store.ask(record_key, read)
+        (entity, alert, note, layout, state, before), rows = self._store.ask(record_key, read)
         incident = _incident(name, entity, alert, note)
         if incident is None:
             raise UnknownIncident("no incident of this name is kept")
-        return IncidentRecord(incident, layout.decode(), state, rows or b"")
+        return IncidentRecord(incident, layout.decode(), state, rows or b"", before or b"")
 
     def annotate(self, name: str, said: Said) -> Noted:
         """Keep what a person says. Raises UnknownIncident, StoreUnavailable."""

@@ -11,6 +11,7 @@ from numpy.lib.npyio import NpzFile
 
 from service.errors import BadInput
 from service.scoring.fold import Fold, Points
+from service.stream.commit import Layout
 from service.stream.incident_messages import Incident, IncidentRecord, Opening
 from service.stream.rows import Rows, decided, pack, row_dtype
 from service.stream.ruling import Ruling
@@ -55,8 +56,7 @@ class Replayed:
 
 def packed_file(record: IncidentRecord) -> bytes:
     """The file of an incident."""
-    layout, _, end = record.layout.partition(" ")
-    digest = layout.split(":", 2)[2].partition(".")[0]
+    digest = Layout.parsed(record.written_as).digest.partition(".")[0]
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -66,7 +66,7 @@ def packed_file(record: IncidentRecord) -> bytes:
         digest=np.array(digest),
         opening=np.frombuffer(record.opening, np.uint8),
         rows=np.frombuffer(record.rows, np.uint8),
-        is_whole=np.array(end == ""),
+        is_whole=np.array(record.is_whole),
     )
     return buffer.getvalue()
 

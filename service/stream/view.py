@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from service.errors import UnknownEntity
+from service.errors import UnknownBundle, UnknownEntity
 from service.stream.commit import Layout
 from service.stream.desk import Desk
+from service.stream.incident_messages import IncidentRecord, IncidentRows
 from service.stream.lane import Lane
 from service.stream.messages import EntityView
 from service.stream.rows import Rows, written
@@ -58,6 +59,23 @@ def view_of(lane_of: LaneOf, store: Store, entity: str, *, rows: int) -> EntityV
         need=lane.fold.need,
         status=newest.status,
         incident=newest.incident if is_open else None,
+        window=lane.reader.kept(entity, written(log)),
+    )
+
+
+def rows_of(lane_of: LaneOf, record: IncidentRecord) -> IncidentRows:
+    """The points that are kept with an incident. Raises UnknownBundle."""
+    lane = lane_of(Layout.parsed(record.written_as))
+    if lane is None:
+        raise UnknownBundle("the bundle that scored this incident is gone")
+    entity, dtype = record.incident.entity, lane.row_dtype
+    log = np.concatenate([np.frombuffer(rows, dtype) for rows in (record.before, record.rows)])
+    return IncidentRows(
+        incident=record.incident.incident,
+        entity=entity,
+        model=lane.fold.bundle.title,
+        dimensions=list(lane.fold.bundle.manifest.dimensions),
+        is_whole=record.is_whole,
         window=lane.reader.kept(entity, log),
     )
 

@@ -60,6 +60,7 @@ ACCESS: Final = {
     "/v1/incidents/{incident:path}": Access.KEY,
     "/v1/incidents/{incident:path}/file": Access.KEY,
     "/v1/incidents/{incident:path}/note": Access.KEY,
+    "/v1/incidents/{incident:path}/rows": Access.KEY,
     "/v1/policies": Access.KEY,
     "/v1/policies/effective": Access.KEY,
     "/v1/policies/entities/{entity:path}": Access.KEY,

@@ -74,6 +74,8 @@ def entity_fault(entity: str, max_characters: int) -> dict[str, str] | None:
         detail = "expected a name without space at its ends"
     elif not unicodedata.is_normalized("NFC", entity):
         detail = "expected a name in Unicode's composed form (NFC)"
+    elif entity in {".", ".."}:
+        detail = "expected another name than . and .., which no address can hold"
     return None if detail is None else {"code": "bad_entity", "detail": detail}
 
 

@@ -20,10 +20,11 @@ from service.errors import (
     UnknownEntity,
     UnknownIncident,
 )
-from service.stream.incident_messages import Wanted
+from service.stream.incident_messages import IncidentRows, Wanted
 from service.stream.incidents import Noted, Said
 from service.stream.replay import packed_file
 from service.stream.silence import NO_POINT_MARKS
+from service.stream.view import rows_of
 from service.web import incident_views as views
 from service.web.faults import check_parameters, checked_entity, read_json
 from service.web.openapi import problem_responses
@@ -45,10 +46,12 @@ def add_incident_routes(app: FastAPI) -> None:
     one = {200: {"model": views.IncidentView}} | refusals
     page = {200: {"model": views.IncidentPageView}} | refusals
     file = {200: {"description": "incident.npz", "content": {NPZ: {}}}} | refusals
+    rows = {200: {"model": views.IncidentRowsView}} | refusals | problem_responses(UnknownBundle)
     noted = one | problem_responses(BadBody)
     for method, path, handler, responses in (
         (app.get, "/v1/incidents", incidents, page),
         (app.get, "/v1/incidents/{incident:path}/file", incident_file, file),
+        (app.get, "/v1/incidents/{incident:path}/rows", incident_rows, rows),
         (app.put, "/v1/incidents/{incident:path}/note", note, noted),
         (app.get, "/v1/incidents/{incident:path}", incident_view, one),
     ):
@@ -110,6 +113,17 @@ def _is_accepted(noted: Noted, said: Said) -> bool:
     is_news = noted.before.label != "new_normal" or noted.incident.is_open
     is_scored = not noted.incident.incident.endswith(NO_POINT_MARKS)
     return said.label == "new_normal" and is_news and is_scored
+
+
+async def incident_rows(request: Request, incident: str) -> Response:
+    """The points that are kept with one, from somewhat before it opened, with their verdicts."""
+    services = services_of(request)
+    check_parameters(request.query_params)
+
+    def read() -> IncidentRows:
+        return rows_of(services.ingest.wrote, services.incidents.record(incident))
+
+    return json_answer(await services.desk.ask(read))
 
 
 async def incident_file(request: Request, incident: str) -> Response:

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from service.stream.incident_messages import Label
-from service.web.schemas import Documented, Milliseconds, Name
-from service.web.views import Alert
+from service.web.schemas import Documented, Milliseconds, Model, Name
+from service.web.views import Alert, Row
 
 
 class NoteView(Documented):
@@ -34,3 +34,14 @@ class IncidentPageView(Documented):
 
     incidents: list[IncidentView]
     next: str | None = Field(description="cursor for `after`; null at the end")
+
+
+class IncidentRowsView(Documented):
+    """The points of an incident, from somewhat before it opened."""
+
+    incident: str = Field(examples=["web-01@1750000000000"])
+    entity: Name
+    model: Model
+    dimensions: list[str] = Field(examples=[["cpu", "memory"]])
+    is_whole: bool = Field(description="false: its last points are not kept")
+    window: list[Row] = Field(description="oldest first")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -311,6 +312,39 @@ def test_a_time_that_is_no_longer_kept_says_so(opened: Opened, site: Service) ->
     expect(page.get_by_text("No point of this time is kept")).to_be_visible()
     page.get_by_role("button", name="Show what is kept").click()
     expect(heat(page)).to_be_visible()
+
+
+def test_an_old_incident_is_drawn_from_what_is_kept_with_it(
+    opened: Opened, site: Service, picture: Picture
+) -> None:
+    posted(site, points=600)
+    first_kept = kept(site, rows=1_000)["window"][0]["timestamp_ms"]
+    (*_, oldest) = incidents_of(site)
+    assert oldest["alert"]["timestamp_ms"] < first_kept
+    page = opened(f"#/entity/{NODE}")
+    told(page).last.get_by_role("button").first.click()
+    expect(heat(page)).to_be_visible()
+    expect(told(page).last.locator("p").first).to_contain_text(re.compile("rose|fell"))
+    path = f"{site.url}/v1/incidents/{quote(oldest['incident'], safe='')}/rows"
+    window = httpx2.get(path).json()["window"]
+    around = 10 * 60_000  # as much time on both sides as it lasted, and ten points at least
+    inside = [row for row in window if oldest["opened_ms"] - around <= row["timestamp_ms"]]
+    expect(shown_in(page)).to_contain_text(f", {len(inside)} points")
+    picture(page, "entity-old-incident")
+    again = opened(page.evaluate("() => location.hash"))
+    expect(shown_in(again)).to_contain_text(f", {len(inside)} points")
+    again.get_by_role("button", name="Live").click()
+    expect(shown_in(again)).not_to_contain_text(f", {len(inside)} points")
+
+
+def test_an_old_incident_whose_points_are_gone_says_why(opened: Opened, site: Service) -> None:
+    posted(site, points=600)
+    page = opened(
+        f"#/entity/{NODE}?incident={NODE}%401700000000000&from=1700000000000&to=1700000900000",
+        refused=404,
+    )
+    expect(page.get_by_text("No point of this time is kept")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("no incident of this name is kept")
 
 
 def test_an_entity_that_warms_up_says_how_far_it_is(

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from service.errors import BadCursor, BadInput, UnknownIncident
+from service.errors import BadCursor, BadInput, UnknownBundle, UnknownIncident
 from service.scoring.fold import Fold
 from service.stream.incident_messages import Note, Wanted
 from service.stream.incidents import Incidents, Said
 from service.stream.ingest import Ingest
 from service.stream.keys import incident_keys
+from service.stream.lanes import Lanes
 from service.stream.messages import Point, Verdict
 from service.stream.models import Models
 from service.stream.replay import packed_file, read_file, replay
 from service.stream.rollout import Rollout
 from service.stream.store import Store, StoreOptions
+from service.stream.view import rows_of
 from tests.builders import ENTITIES, START_MS, another_version, series_like
 
 OPTIONS = StoreOptions(durability="everysec", incidents_kept=6, shards=2)
@@ -177,6 +179,7 @@ def test_a_record_says_once_that_its_last_rows_are_missing(
 
     record = Incidents(store).record(asyncio.run(follow()))
     assert record.layout.endswith(" ends")
+    assert not record.is_whole
     assert record.layout.count(" ends") == 1
 
 
@@ -196,6 +199,42 @@ def test_every_incident_is_replayed_bit_for_bit(
         mine = [v for v in verdicts if v.incident == one.incident]
         inside = replayed.again["opened_ms"] == one.opened_ms
         assert replayed.again["score"][inside].tolist() == [v.score for v in mine]
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 300])
+def test_the_points_of_an_incident_are_those_answered_and_some_before(
+    store: Store, models: Models, size: int
+) -> None:
+    """Whole requests from the one that opened it, and 32 points before, as the ring has them."""
+    verdicts = {(v.entity, v.timestamp_ms): v for v in asyncio.run(sent(store, models, size=size))}
+    incidents, lanes = Incidents(store), Lanes(models, max_entities=4_096, silence_periods=0)
+    capacity = lanes.of(models.serving.folds["tiny"]).layout.capacity
+    for one in incidents.page(Wanted(), limit=500, after=None).incidents:
+        found = rows_of(lanes.wrote, incidents.record(one.incident))
+        assert (found.incident, found.entity, found.is_whole) == (one.incident, one.entity, True)
+        times = [row.timestamp_ms for row in found.window]
+        mine = [v for v in verdicts.values() if v.incident == one.incident]
+        opened = (one.opened_ms - START_MS) // 60_000
+        request = opened // size * size
+        first = max(0, request - max(0, min(32, capacity - size)))
+        end = mine[-1].timestamp_ms + (0 if mine[-1].transition else 60_000)
+        assert times == list(range(START_MS + first * 60_000, end, 60_000)) + [end]
+        points = {point.timestamp_ms: point for point in faulty(one.entity)}
+        for row in found.window:
+            verdict, point = verdicts[one.entity, row.timestamp_ms], points[row.timestamp_ms]
+            assert (row.score, row.severity) == (verdict.score, verdict.severity)
+            assert (row.is_anomaly, row.causes) == (verdict.is_anomaly, verdict.contributions)
+            assert row.values == pytest.approx(point.values, rel=1e-6)
+
+
+def test_the_points_of_an_incident_go_with_their_bundle(
+    store: Store, models: Models, tmp_path: Path, bundle_folder: Path
+) -> None:
+    asyncio.run(sent(store, models, size=50))
+    incidents = Incidents(store)
+    name = incidents.page(Wanted(), limit=1, after=None).incidents[0].incident
+    with pytest.raises(UnknownBundle, match="gone"):
+        rows_of(lambda _: None, incidents.record(name))
 
 
 def test_another_bundle_or_a_damaged_file_is_refused(

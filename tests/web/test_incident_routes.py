@@ -147,6 +147,8 @@ def test_a_backfill_keeps_incidents_and_alerts_nobody(client: httpx2.Client) -> 
         ("GET", "/v1/incidents?colour=red", None, 422, "bad_input"),
         ("GET", "/v1/incidents/nobody@1", None, 404, "unknown_incident"),
         ("GET", "/v1/incidents/nobody@1/file", None, 404, "unknown_incident"),
+        ("GET", "/v1/incidents/nobody@1/rows", None, 404, "unknown_incident"),
+        ("GET", "/v1/incidents/nobody@1/rows?last=3", None, 422, "bad_input"),
         ("PUT", "/v1/incidents/nobody@1/note", {"label": "true"}, 404, "unknown_incident"),
         ("PUT", "/v1/incidents/nobody@1/note", {"label": "maybe"}, 400, "bad_body"),
         ("PUT", "/v1/incidents/nobody@1/note", {"text": "x" * 2_001}, 422, "bad_input"),
@@ -175,6 +177,21 @@ def test_an_incident_is_taken_home_and_replayed_bit_for_bit(
     empty.mkdir()
     result = CliRunner().invoke(app, ["replay-incident", str(path), "--bundles", str(empty)])
     assert result.exit_code != 0
+
+
+def test_the_points_of_an_incident_are_read_as_those_of_its_entity(
+    client: httpx2.Client,
+) -> None:
+    name = faulty(client)[-1]
+    found = client.get(f"/v1/incidents/{name}/rows").json()
+    entity = client.get("/v1/entities/alpha", params={"rows": 1_000}).json()
+    assert (found["incident"], found["entity"], found["is_whole"]) == (name, "alpha", True)
+    assert (found["model"], found["dimensions"]) == (entity["model"], entity["dimensions"])
+    kept = {row["timestamp_ms"]: row for row in entity["window"]}
+    shared = [row for row in found["window"] if row["timestamp_ms"] in kept]
+    assert shared
+    assert all(row == kept[row["timestamp_ms"]] for row in shared)
+    assert any(row["is_anomaly"] for row in found["window"])
 
 
 @contextmanager

@@ -241,6 +241,14 @@ def test_every_bad_point_is_listed_and_no_good_one_kept(client: TestClient) -> N
     assert client.get("/v1/entities/listed").status_code == 404
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_no_address_can_hold_is_refused(client: TestClient, name: str) -> None:
+    """Browsers and proxies take it for a folder, also where it is written as %2e."""
+    problem = post(client, body(entity=f'"{name}"')).json()
+    assert [(fault["index"], fault["code"]) for fault in problem["errors"]] == [(0, "bad_entity")]
+    assert post(client, body(entity=f'"{name}.x"')).status_code == 200
+
+
 def test_of_repeated_names_the_last_counts(settings: Settings) -> None:
     twice = body(entity='"first","entity":"second"', values='{"a":1,"a":2}')
     (point,) = decode(twice, READ_JSON, settings)

@@ -12,7 +12,7 @@ import { useExpected } from "./entity/expected.js";
 import { cursorStore, frameOf, live, rowAt, shifted, useCursor, useNarrow } from "./entity/frame.js";
 import { Head } from "./entity/head.js";
 import { Incidents, useIncidents } from "./entity/incidents.js";
-import { useRows } from "./entity/rows.js";
+import { useRows, useWithIncident } from "./entity/rows.js";
 
 const KEPT = "Expected values are shown where the service kept them: those of causes.";
 const ANEW = "Expected values of causes are kept; the rest of the line is computed anew from the points shown.";
@@ -41,7 +41,9 @@ function Unread({ name, problem, again }) {
 function Known({ name, query, about, rows, problem }) {
   const isNarrow = useNarrow();
   const [cursor] = useState(cursorStore);
-  const frame = useMemo(() => frameOf(rows, query), [rows, query.from, query.to]);
+  const all = useWithIncident(rows, about.dimensions, query.incident);
+  const seen = query.from ? all.rows : rows;
+  const frame = useMemo(() => frameOf(seen, query), [seen, query.from, query.to]);
   const incidents = useIncidents(name, rows.at(-1)?.timestamp_ms ?? 0);
   const known = useExpected(name, about, frame.shown);
   const [order, hold] = useOrder(frame, about);
@@ -63,8 +65,8 @@ function Known({ name, query, about, rows, problem }) {
     <div class="entity-view">
       <div class="stack">
         <section class="card" aria-label="Score and severity">
-          <${Time} frame=${frame} rows=${rows} />
-          ${isEmpty ? html`<${NoRows} frame=${frame} rows=${rows} incident=${query.incident} />`
+          <${Time} frame=${frame} rows=${seen} />
+          ${isEmpty ? html`<${NoRows} frame=${frame} rows=${rows} lack=${all.lack} />`
             : html`<${Pointed} frame=${frame} cursor=${cursor} /><${Scores} ...${shared} />`}
         </section>
         ${!isEmpty && html`
@@ -73,7 +75,7 @@ function Known({ name, query, about, rows, problem }) {
           <${Picked} ...${shared} picked=${picked} dimensions=${about.dimensions}
             isChosen=${query.dimensions !== undefined} isBlamed=${order[0]?.part > 0} />`}
       </div>
-      <${Incidents} incidents=${incidents} frame=${frame} rows=${rows} chosen=${query.incident} />
+      <${Incidents} incidents=${incidents} frame=${frame} rows=${all.rows} chosen=${query.incident} />
     </div>
   </div>`;
 }
@@ -126,12 +128,12 @@ function judged({ status, score: value, severity, is_anomaly: isAnomaly }) {
   return `score ${score(value)}${isAnomaly ? ", anomalous" : ""}, severity ${number(severity)} nats`;
 }
 
-function NoRows({ frame, rows, incident }) {
+function NoRows({ frame, rows, lack }) {
   const [first, last] = [rows[0]?.timestamp_ms, rows.at(-1)?.timestamp_ms];
   const reach = first ? ` Those that are reach from ${time(first)} to ${time(last)}.` : "";
-  const file = incident ? " The file of the incident has its points, and the state of the entity before it." : "";
   return html`<div class="stack pointed">
-    <p>${`No point of this time is kept any more.${reach}${file}`}</p>
+    <p>${`No point of this time is kept any more.${reach}`}</p>
+    ${lack && html`<p role="alert">${`Of the incident: ${lack}`}</p>`}
     ${!frame.isLive && rows.length > 0 && html`<div><button onClick=${live}>Show what is kept</button></div>`}
   </div>`;
 }

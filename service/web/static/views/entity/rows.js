@@ -1,8 +1,9 @@
 // The points of one entity, kept up to date: all that the service keeps at first, then the newest
 // few every second. What the service drops meanwhile stays here, up to a bound.
 
-import { useEffect, useRef, useState } from "../../lib/html.js";
+import { useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { ask, path, segment } from "../../lib/api.js";
+import { useAsked } from "../../lib/asked.js";
 
 const MOST_ROWS = 2_000;
 const ALL = 1_000; // as many as may be asked for
@@ -43,6 +44,23 @@ export function useRows(entity) {
     };
   }, [entity, turn]);
   return { ...seen, again: () => setTurn(turn + 1) };
+}
+
+/**
+ * `{ rows, lack }`: those points and, where an incident that was chosen began before them, the
+ * points that are kept with it; `lack` says why it has none to show.
+ */
+export function useWithIncident(rows, dimensions, chosen) {
+  const first = rows[0]?.timestamp_ms ?? Infinity;
+  const isEarlier = Number(/@(\d+)[^@]*$/.exec(chosen || "")?.[1]) < first;
+  const { answer, problem } = useAsked(isEarlier ? `/v1/incidents/${segment(chosen)}/rows` : null);
+  return useMemo(() => {
+    if (!isEarlier || (!answer && !problem)) return { rows, lack: "" };
+    const isAlike = answer?.dimensions.join("\n") === dimensions.join("\n");
+    const lack = problem ? `${problem.message}.` : isAlike ? "" : `Its points were scored by ${answer.model}, which has other dimensions.`;
+    const earlier = isAlike ? answer.window.filter((row) => row.timestamp_ms < first) : [];
+    return { rows: earlier.length ? [...earlier, ...rows] : rows, lack };
+  }, [rows, first, isEarlier, answer, problem]);
 }
 
 /** What is new; null: nothing. */
