@@ -218,7 +218,7 @@ def test_the_points_of_an_incident_are_those_answered_and_some_before(
         request = opened // size * size
         first = max(0, request - max(0, min(32, capacity - size)))
         end = mine[-1].timestamp_ms + (0 if mine[-1].transition else 60_000)
-        assert times == list(range(START_MS + first * 60_000, end, 60_000)) + [end]
+        assert times == [*range(START_MS + first * 60_000, end, 60_000), end]
         points = {point.timestamp_ms: point for point in faulty(one.entity)}
         for row in found.window:
             verdict, point = verdicts[one.entity, row.timestamp_ms], points[row.timestamp_ms]
