@@ -31,7 +31,8 @@ from service.scoring.bundle import Bundle
 from service.scoring.detector import Detector
 from service.scoring.fold import Fold
 from service.settings import Settings
-from service.stream.ingest import Ingest, Listeners
+from service.stream.hearing import Listeners
+from service.stream.ingest import Ingest
 from service.stream.models import Models
 from service.stream.stage import Stage
 from service.stream.store import Store

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -14,25 +13,21 @@ from service.stream.answers import Answer, of_request
 from service.stream.batcher import Batcher
 from service.stream.caretaker import Caretaker
 from service.stream.commit import Layout
-from service.stream.fleet.board import Fleet
+from service.stream.hearing import Hearing, Listeners
 from service.stream.lane import Lane
 from service.stream.lanes import Lanes
 from service.stream.messages import EntityView, Point, ShadowReport, Verdict
 from service.stream.models import Models
-from service.stream.path import Attempted, Batch, PointPath, wall_clock_ms
+from service.stream.path import Batch, PointPath, wall_clock_ms
 from service.stream.posted import Posted
-from service.stream.recorder import Recorder
 from service.stream.requests import Requests, misfits, quiet_positions, spans
 from service.stream.serving import Serving
 from service.stream.sift import grouped, in_order
-from service.stream.stage import OnStage
 from service.stream.store import MAX_ENTITIES_PER_CALL, Store
 from service.stream.ticks import Ticked
 from service.stream.view import Viewer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-OnTold = Callable[[Sequence[Verdict], Sequence[bytes]], None]
 
 TICK_SECONDS = 1.0
 ATTEMPTS = 3  # at an entity that another replica scores, or takes over, at the same time
@@ -46,16 +41,6 @@ class Limits:
     max_batch_points: int = 4_096
     max_entities: int = 100_000  # held in memory; at least MAX_ENTITIES_PER_CALL
     silence_periods: float = 0.0  # without a point, then it is told; 0: never
-
-
-@dataclass(frozen=True)
-class Listeners:
-    """Who hears of what happens here."""
-
-    on_stage: OnStage | None = None  # a stage of the path, and its seconds; on any thread
-    on_told: OnTold | None = None  # verdicts that no request got, and alerts; on the event loop
-    recorder: Recorder | None = None
-    fleet: Fleet | None = None
 
 
 class Ingest:
@@ -83,13 +68,10 @@ class Ingest:
         )
         self._caretaker = Caretaker(store, self._lanes, self._path)
         self._viewer = Viewer(store.twin())
-        self._recorder, self._fleet = listeners.recorder, listeners.fleet
-        self._heard: list[tuple[str, Callable[[], None]]] = []  # by stage, for after the answers
-        self._told: list[tuple[list[Verdict], list[bytes]]] = []
-        self._on_told = listeners.on_told or (lambda _verdicts, _alerts: None)
+        self._hearing = Hearing(listeners, self._lanes)
         self._batcher = Batcher(
             self._process,
-            rest=self._rest,
+            rest=self._hearing.rest,
             max_queued_points=limits.max_queued_points,
             max_batch_points=limits.max_batch_points,
         )
@@ -157,7 +139,7 @@ class Ingest:
     async def forget(self, name: str) -> None:
         """Delete an entity; its incidents stay, and end. Raises UnknownEntity, StoreUnavailable."""
         serving = self._models.serving
-        self._on_told([], await self._batcher.run(lambda: self._forget(serving, name)))
+        self._hearing.tell(await self._batcher.run(lambda: self._forget(serving, name)))
 
     async def accept(self, name: str, incident: str) -> None:
         """Make what this incident shows the normal of its entity, if it is the last one.
@@ -166,7 +148,7 @@ class Ingest:
         """
         serving = self._models.serving
         alerts = await self._batcher.run(lambda: self._caretaker.accept(serving, name, incident))
-        self._on_told([], alerts)
+        self._hearing.tell(alerts)
 
     async def tick(self) -> int:
         """Score what waited long enough, tell who fell silent; how many did.
@@ -174,8 +156,8 @@ class Ingest:
         Raises StoreUnavailable.
         """
         ticked = await self._batcher.run(self._tick)
-        self._on_told([], ticked.alerts)
-        if (rest := self._rest()) is not None:
+        self._hearing.tell(ticked.alerts)
+        if (rest := self._hearing.rest()) is not None:
             await self._batcher.run(rest)
         return ticked.silent
 
@@ -185,15 +167,14 @@ class Ingest:
 
     def _forget(self, serving: Serving, name: str) -> list[bytes]:
         alerts = self._caretaker.forget(serving, name)
-        if self._fleet is not None:
-            self._fleet.forget([name])
+        self._hearing.forget(name)
         return alerts
 
     def _tick(self) -> Ticked:
         serving = self._models.serving
         ticked = self._caretaker.tick(serving)
         for done in ticked.flushed:
-            self._hear(serving, done)
+            self._hearing.hear(serving, done)
         return ticked
 
     async def _tick_for_ever(self) -> None:
@@ -242,7 +223,7 @@ class Ingest:
                 try:
                     batch = Batch(serving, lane, points, positions, quiet)
                     done = self._path.attempt(batch, answers=answers)
-                    self._hear(serving, done)
+                    self._hearing.hear(serving, done)
                     continue
                 except Exception as error:
                     for entity in positions:
@@ -252,28 +233,3 @@ class Ingest:
                         raise
                     away = error  # and will be for the other groups: nobody waits for each
             answers |= {i: away for group in positions.values() for i in group}
-
-    def _hear(self, serving: Serving, done: Attempted) -> None:
-        """Remember who is to hear of it: who counts, the fleet, shadows, the recorder."""
-        if done.released or done.alerts:
-            self._told.append((done.released, done.alerts))
-        if self._fleet is not None:
-            self._heard.append(("fleet", partial(self._fleet.hear, done)))
-        name = done.lane.fold.bundle.manifest.name
-        if (shadow := self._lanes.shadow_of(serving, name)) is not None:
-            self._heard.append(("shadow", partial(shadow.score, done.arrived, done.rows)))
-        if self._recorder is not None:
-            self._heard.append(("record", partial(self._recorder.record, done)))
-
-    def _rest(self) -> Callable[[], None] | None:
-        """What is done after the answers are out; called on the event loop."""
-        told, self._told = self._told, []
-        for verdicts, alerts in told:
-            self._on_told(verdicts, alerts)
-        heard, self._heard = self._heard, []
-        return partial(self._tell, heard) if heard else None
-
-    def _tell(self, heard: list[tuple[str, Callable[[], None]]]) -> None:
-        for stage, run in heard:
-            with self._path.stage(stage):
-                run()

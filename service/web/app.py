@@ -17,8 +17,9 @@ from service.settings import Settings, read_settings
 from service.stream.desk import Desk
 from service.stream.examples import Examples
 from service.stream.fleet.board import Fleet
+from service.stream.hearing import Listeners
 from service.stream.incidents import Incidents
-from service.stream.ingest import Ingest, Listeners
+from service.stream.ingest import Ingest
 from service.stream.models import Models
 from service.stream.promise import Promise
 from service.stream.rollout import Rollout

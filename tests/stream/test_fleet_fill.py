@@ -14,7 +14,8 @@ from service.stream.fleet.answer import FleetAnswer, fleet_answer
 from service.stream.fleet.board import Fleet
 from service.stream.fleet.fill import FleetFill
 from service.stream.fleet.viewer import FleetViewer
-from service.stream.ingest import Ingest, Limits, Listeners
+from service.stream.hearing import Listeners
+from service.stream.ingest import Ingest, Limits
 from service.stream.keys import deadline_key, entity_keys, shard_of
 from service.stream.lane import Lane
 from service.stream.messages import Point

@@ -15,7 +15,8 @@ from redis import Redis
 from service.scoring.fold import Fold
 from service.scoring.offline import score_series
 from service.stream.configuration import Configuration
-from service.stream.ingest import Ingest, Listeners
+from service.stream.hearing import Listeners
+from service.stream.ingest import Ingest
 from service.stream.keys import alert_stream_key
 from service.stream.messages import Alert, Point, Verdict
 from service.stream.models import Models

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from service.errors import SettingInvalid
 from service.scoring.bundle import load_bundle, write_manifest
 from service.scoring.series import Series, read_folder
-from service.stream.ingest import Ingest, Listeners
+from service.stream.hearing import Listeners
+from service.stream.ingest import Ingest
 from service.stream.messages import Point
 from service.stream.models import Models
 from service.stream.recorder import Pace, Recorder

@@ -10,9 +10,10 @@ import pytest
 from service.scoring.bundle import load_bundle
 from service.scoring.fold import Fold
 from service.scoring.rules import PLAIN
+from service.stream.hearing import Listeners
 from service.stream.incident_messages import Wanted
 from service.stream.incidents import Incidents
-from service.stream.ingest import Ingest, Listeners
+from service.stream.ingest import Ingest
 from service.stream.messages import Point, Verdict
 from service.stream.policy import (
     UNSAID,

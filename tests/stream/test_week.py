@@ -18,7 +18,8 @@ import pytest
 from redis import Redis
 
 from service.stream.embedded import EmbeddedValkey
-from service.stream.ingest import Ingest, Limits, Listeners
+from service.stream.hearing import Listeners
+from service.stream.ingest import Ingest, Limits
 from service.stream.keys import alert_stream_key
 from service.stream.messages import Point, Verdict
 from service.stream.models import Models
