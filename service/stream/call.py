@@ -78,7 +78,9 @@ class _Call:
         if commit.alerts and shard not in self._alert_keys:
             self._alert_keys[shard] = len(self.keys) + 1
             self.keys += (alert_stream_key(shard), alert_count_key(shard))
-        parts = b"".join(part.alert + part.state + part.rows for part in commit.incidents)
+        parts = b"".join(
+            part.alert + part.worst + part.state + part.rows for part in commit.incidents
+        )
         return (
             self._added(commit.snapshot),
             self._added(commit.waiting),
@@ -104,5 +106,5 @@ class _Call:
         at = len(self.keys) + 1
         self.keys += incident_keys(commit.entity, part.incident, self._shards)
         self.keys.append(incident_index_key(shard))
-        lengths = (len(part.alert), len(part.state), len(part.rows))
-        return at, part.incident, part.opened_ms, *lengths
+        parts = (part.alert, part.worst, part.state, part.rows)
+        return at, part.incident, part.opened_ms, *map(len, parts)

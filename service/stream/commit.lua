@@ -215,9 +215,10 @@ local function write_incidents(i, commit, rare)
     return string.sub(parts, start - length, start - 1)
   end
   for _, record in ipairs(rare[7]) do
-    local at, name, opened_ms, alert_bytes, state_bytes, rows_bytes = unpack(record)
+    local at, name, opened_ms, alert_bytes, worst_bytes, state_bytes, rows_bytes = unpack(record)
     local record_key, rows_key, index_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
-    local alert, state, rows = part(alert_bytes), part(state_bytes), part(rows_bytes)
+    local alert, worst = part(alert_bytes), part(worst_bytes)
+    local state, rows = part(state_bytes), part(rows_bytes)
     if state_bytes > 0 then
       call('HSET', record_key, 'entity', entity, 'state', state, 'layout', layout, 'before',
         rows_before(i, commit))
@@ -228,6 +229,7 @@ local function write_incidents(i, commit, rare)
     local known = call('HGET', record_key, 'layout')
     if known then
       if alert_bytes > 0 then call('HSET', record_key, 'alert', alert) end
+      if worst_bytes > 0 then call('HSET', record_key, 'worst', worst) end
       local size = call('STRLEN', rows_key)
       if known == layout and size + rows_bytes <= MAX_INCIDENT_BYTES then
         call('APPEND', rows_key, rows)

@@ -154,13 +154,15 @@ class _Moved:
             places = np.flatnonzero(rows["opened_ms"] == opened_ms)
             opens = rows["transition"][places[0]] == Transition.OPENED
             messages = self._advanced.messages[number]
-            told = [one.content for one in messages if one.opened_ms == opened_ms]
+            told = [one for one in messages if one.opened_ms == opened_ms]
+            rises = [one.content for one in told if not one.is_end]
             part = IncidentPart(
                 incident=incident_id(entity, opened_ms),
                 opened_ms=opened_ms,
-                alert=told[-1] if told else b"",
+                alert=told[-1].content if told else b"",
                 state=self._opening(number) if opens else b"",
                 rows=rows[0 if opens else places[0] : places[-1] + 1].tobytes(),
+                worst=rises[-1] if rises else b"",
             )
             parts.append(part)
         return tuple(parts)

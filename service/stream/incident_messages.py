@@ -29,6 +29,7 @@ class Incident(Struct, frozen=True):
     opened_ms: int
     note: Note
     alert: Alert  # the newest
+    worst: Alert | None = None  # the last before its end, told at a new peak; None: none is kept
 
 
 class IncidentPage(Struct, frozen=True):

@@ -31,6 +31,7 @@ MAX_PAGE: Final = 500
 MAX_LOOKED_AT: Final = 20_000  # records that one page may pass over
 _STEP: Final = 200  # records read at once
 _ANNOTATE: Final = Script("annotate.lua")
+_TOLD: Final = ["entity", "alert", "worst", "note"]  # of a record, without rows and state
 _ALERT: Final = msgspec.json.Decoder(Alert)
 
 
@@ -86,12 +87,12 @@ class Incidents:
 
         def read(redis: Redis) -> list[Any]:
             pipeline = redis.pipeline(transaction=True)
-            pipeline.hmget(record_key, ["entity", "alert", "note", "layout", "state", "before"])
+            pipeline.hmget(record_key, [*_TOLD, "layout", "state", "before"])
             pipeline.get(rows_key)
             return list(pipeline.execute())
 
-        (entity, alert, note, layout, state, before), rows = self._store.ask(record_key, read)
-        incident = _incident(name, entity, alert, note)
+        (*told, layout, state, before), rows = self._store.ask(record_key, read)
+        incident = _incident(name, *told)
         if incident is None:
             raise UnknownIncident("no incident of this name is kept")
         return IncidentRecord(incident, layout.decode(), state, rows or b"", before or b"")
@@ -145,7 +146,7 @@ class Incidents:
             pipeline = redis.pipeline(transaction=False)
             for place in some:
                 key = incident_keys(_entity(place.name), place.name, shards)[0]
-                pipeline.hmget(key, ["entity", "alert", "note"])
+                pipeline.hmget(key, _TOLD)
             return list(pipeline.execute())
 
         records = self._store.shards.ask_each(places, lambda place: _entity(place.name), read)
@@ -153,7 +154,11 @@ class Incidents:
 
 
 def _incident(
-    name: str, entity: bytes | None, alert: bytes | None, note: bytes | None
+    name: str,
+    entity: bytes | None,
+    alert: bytes | None,
+    worst: bytes | None,
+    note: bytes | None,
 ) -> Incident | None:
     if entity is None or alert is None:
         return None
@@ -165,6 +170,7 @@ def _incident(
         opened_ms=newest.opened_ms,
         note=msgspec.json.decode(note or b"{}", type=Note),
         alert=newest,
+        worst=None if worst is None else _ALERT.decode(worst),
     )
 
 

@@ -13,7 +13,7 @@ from service.scoring.offline import lockstep
 from service.stream.arena import Arena, Held
 from service.stream.commit import Layout
 from service.stream.explain import alert_of
-from service.stream.reader import Reader
+from service.stream.reader import ALERT_KINDS, Reader
 from service.stream.rows import Rows, pack, row_dtype
 from service.stream.ruling import Ruling
 
@@ -46,6 +46,7 @@ class Message(NamedTuple):
 
     opened_ms: int  # of its incident
     content: bytes
+    is_end: bool
     is_public: bool  # False: of a backfill, only the record has it
 
 
@@ -116,5 +117,6 @@ class Lane:
                 alert = alert_of(self.reader, entity, verdicts, position=position, rows=packed)
                 opened_ms = int(verdicts.incident["opened_ms"][position])
                 is_public = not arrived.is_quiet[at[position]]
-                messages[member].append(Message(opened_ms, alert, is_public))
+                is_end = ALERT_KINDS[int(verdicts.transition[position])] == "resolved"
+                messages[member].append(Message(opened_ms, alert, is_end, is_public))
         return Advanced(states[np.argsort(order)], rows, messages, tells)

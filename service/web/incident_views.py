@@ -27,6 +27,9 @@ class IncidentView(Documented):
     opened_ms: Milliseconds
     note: NoteView
     alert: Alert = Field(description="the newest that was told about it")
+    worst: Alert | None = Field(
+        description="the last before its end, told at a new peak; null: none is kept"
+    )
 
 
 class IncidentPageView(Documented):

@@ -42,8 +42,9 @@ def strike(site: Service, *, points: int = 4, entity: str = NODE) -> None:
     fleets.post(site, sent)
 
 
-def incidents_of(site: Service, entity: str = NODE) -> list[dict]:  # type: ignore[type-arg]
-    answer = httpx2.get(f"{site.url}/v1/incidents", params={"entity": entity})
+def incidents_of(site: Service, entity: str = NODE, *, limit: int = 50) -> list[dict]:  # type: ignore[type-arg]
+    asked = {"entity": entity, "limit": limit}
+    answer = httpx2.get(f"{site.url}/v1/incidents", params=asked)
     return list(answer.raise_for_status().json()["incidents"])
 
 
@@ -335,6 +336,26 @@ def test_an_old_incident_is_drawn_from_what_is_kept_with_it(
     expect(shown_in(again)).to_contain_text(f", {len(inside)} points")
     again.get_by_role("button", name="Live").click()
     expect(shown_in(again)).not_to_contain_text(f", {len(inside)} points")
+
+
+def test_more_incidents_than_the_fleet_knows_are_told_in_words(
+    opened: Opened, site: Service
+) -> None:
+    machine = fleets.fleet(entities=1)[0]
+    points = fleets.rows(machine, 0, 600)
+    hits, faults = (machine.dimensions.index(name) for name in ("cache_hit_ratio", "page_faults"))
+    for point in points[20::9]:
+        assert isinstance(point["values"], list)
+        point["values"][hits] -= 0.15
+        point["values"][faults] *= 2
+    fleets.post(site, points)
+    count = len(incidents_of(site, machine.name, limit=100))
+    assert count > 50, "as many as the page asks for at first"
+    page = opened(f"#/entity/{machine.name}")
+    page.get_by_role("button", name=f"All {count}").click()
+    expect(told(page)).to_have_count(count)
+    for words in told(page).locator("p:first-of-type").all_text_contents():
+        assert "rose" in words or "fell" in words, words
 
 
 def test_an_old_incident_whose_points_are_gone_says_why(opened: Opened, site: Service) -> None:

@@ -126,6 +126,21 @@ def test_what_people_say_of_an_incident_is_kept(opened: Opened, site: Service) -
     expect(page.get_by_role("button", name="Acknowledged")).to_have_count(0)
 
 
+def test_a_resolved_incident_says_what_it_was_and_leads_to_it(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site)
+    page = opened("#/fleet?span=day")
+    mine = told(page).filter(has_text="resolved").last
+    expect(mine.locator("p").first).to_contain_text(re.compile("rose|fell"))
+    words = mine.locator("p").first.text_content()
+    mine.get_by_role("link").click()
+    chosen = page.locator("li.chosen")
+    expect(chosen).to_contain_text("resolved")
+    expect(page.get_by_role("application")).to_be_visible()
+    expect(chosen.locator("p").first).to_contain_text(str(words).split()[0])
+
+
 def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
     fleets.posted(site)
     page = opened("#/fleet?sort=name&span=day")

@@ -3,22 +3,24 @@
 import asyncio
 import dataclasses
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from redis import Redis
 
 from service.errors import BadCursor, BadInput, UnknownBundle, UnknownIncident
 from service.scoring.fold import Fold
+from service.stream.hearing import Listeners
 from service.stream.incident_messages import Note, Wanted
 from service.stream.incidents import Incidents, Said
 from service.stream.ingest import Ingest
 from service.stream.keys import incident_keys
 from service.stream.lanes import Lanes
-from service.stream.messages import Point, Verdict
+from service.stream.messages import Alert, Point, Verdict
 from service.stream.models import Models
 from service.stream.replay import packed_file, read_file, replay
 from service.stream.rollout import Rollout
@@ -51,10 +53,12 @@ def faulty(entity: str, count: int = 300) -> list[Point]:
     return [Point(entity, time, values) for time, values in rows]
 
 
-async def sent(store: Store, models: Models, *, size: int) -> list[Verdict]:
+async def sent(
+    store: Store, models: Models, *, size: int, listeners: Listeners | None = None
+) -> list[Verdict]:
     """Verdicts on all points of both entities, in requests of so many points of each."""
     verdicts = []
-    async with Ingest(store, models) as ingest:
+    async with Ingest(store, models, listeners=listeners) as ingest:
         points = [faulty(entity) for entity in ENTITIES]
         for start in range(0, len(points[0]), size):
             batch = [point for own in points for point in own[start : start + size]]
@@ -76,6 +80,26 @@ def test_incidents_are_listed_newest_first_as_the_verdicts_tell_them(
     order = [(one.opened_ms, one.incident) for one in page.incidents]
     assert order == sorted(order, reverse=True)
     assert all(one.alert.causes for one in page.incidents)
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_an_incident_has_the_newest_alert_and_the_last_before_its_end(
+    store: Store, models: Models, size: int
+) -> None:
+    told: list[Alert] = []
+
+    def hear(_: Sequence[Verdict], alerts: Sequence[bytes]) -> None:
+        told.extend(msgspec.json.decode(alert, type=Alert) for alert in alerts)
+
+    store.options = dataclasses.replace(OPTIONS, incidents_kept=1_000)
+    asyncio.run(sent(store, models, size=size, listeners=Listeners(on_told=hear)))
+    kept = Incidents(store).page(Wanted(), limit=500, after=None).incidents
+    assert kept
+    for one in kept:
+        mine = [alert for alert in told if alert.incident == one.incident]
+        assert one.alert == mine[-1]
+        assert one.worst == [alert for alert in mine if alert.kind != "resolved"][-1]
+        assert one.worst.peak_score == max(alert.peak_score for alert in mine[:-1])
 
 
 def test_pages_join_to_the_whole_whatever_their_length(store: Store, models: Models) -> None:

@@ -161,12 +161,11 @@ class FleetState {
     }
   }
 
-  #keep({ incident, entity, is_open, opened_ms, alert, note }) {
-    const known = this.incidents.get(incident);
-    const newest = known && known.alert.timestamp_ms > alert.timestamp_ms ? known.alert : alert;
-    const isOpen = newest === alert ? is_open : known.isOpen;
-    const worst = worstOf(known?.worst, alert);
-    this.#put({ incident, entity, isOpen, openedMs: opened_ms, alert: newest, worst, note });
+  #keep(answered) {
+    const one = incidentOf(answered), known = this.incidents.get(one.incident);
+    const isNewer = known && known.alert.timestamp_ms > one.alert.timestamp_ms;
+    const { alert, isOpen } = isNewer ? known : one;
+    this.#put({ ...one, alert, isOpen, worst: worstOf(known?.worst, one.worst) });
   }
 
   #hear(alert) {
@@ -201,8 +200,13 @@ class FleetState {
   }
 }
 
+/** An incident as `/v1/incidents` answers it; `worst` is the alert that tells most of it. */
+export function incidentOf({ incident, entity, is_open, opened_ms, alert, worst, note }) {
+  return { incident, entity, isOpen: is_open, openedMs: opened_ms, alert, worst: worst || alert, note };
+}
+
 /** The alert that tells most of an incident: the last one that was told at a new peak. */
-function worstOf(known, alert) {
+export function worstOf(known, alert) {
   const isOfPeak = alert.kind !== "resolved";
   return !known || (isOfPeak && (known.kind === "resolved" || alert.score >= known.score)) ? alert : known;
 }

@@ -51,13 +51,26 @@ export function Incident({ one }) {
   const lasted = Math.max(alert.timestamp_ms, newest) - one.openedMs;
   return html`<li class="incident ${isOpen ? "open" : ""}">
     <div class="row apart">
-      <a class="strong" href=${href("entity", one.entity, { incident: one.incident })}>${one.entity}</a>
+      <a class="strong" href=${href("entity", one.entity, address(one))}>${one.entity}</a>
       <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
     </div>
     <p>${words(one.worst)}</p>
     <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${peak ? `, peak score ${score(peak)}` : ""}</p>
     <${Say} one=${one} note=${note} />
   </li>`;
+}
+
+/** An open one is followed; one that has ended is shown where it was. */
+function address({ incident, entity, isOpen, openedMs, alert }) {
+  const model = fleet.models[fleet.entities.get(entity)?.model];
+  const periodMs = 1000 * (model?.period_seconds || 60);
+  return { incident, ...(isOpen ? {} : around(openedMs, alert.timestamp_ms, periodMs)) };
+}
+
+/** An incident with as much time on both sides as it lasted, and ten points at least. */
+export function around(openedMs, endMs, periodMs) {
+  const more = Math.max(10 * periodMs, endMs - openedMs);
+  return { from: openedMs - more, to: endMs + more };
 }
 
 const REASONS = {

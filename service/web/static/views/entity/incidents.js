@@ -2,9 +2,10 @@
 
 import { html, useEffect, useMemo, useState } from "../../lib/html.js";
 import { ask, path, save, segment } from "../../lib/api.js";
-import { fleet, useFleet } from "../../lib/fleet.js";
+import { fleet, incidentOf, useFleet, worstOf } from "../../lib/fleet.js";
 import { put } from "../../lib/route.js";
 import { fullTime, score, span, time } from "../../lib/format.js";
+import { around } from "../incidents.js";
 import { endOf, heights, kindOf, said } from "./kinds.js";
 import { Accept, Remark } from "./dialogs.js";
 
@@ -28,7 +29,7 @@ export function useIncidents(entity, newestMs) {
     return () => (isOver = true);
   }, [entity, isLive]);
   return useMemo(() => {
-    const all = new Map(asked.map((one) => [one.incident, known(one)]));
+    const all = new Map(asked.map((one) => [one.incident, incidentOf(one)]));
     for (const one of told) all.set(one.incident, newer(all.get(one.incident), one));
     return [...all.values()]
       .sort((a, b) => b.openedMs - a.openedMs)
@@ -36,11 +37,12 @@ export function useIncidents(entity, newestMs) {
   }, [asked, told, newestMs]);
 }
 
-const known = ({ incident, entity, is_open, opened_ms, alert, note }) =>
-  ({ incident, entity, isOpen: is_open, openedMs: opened_ms, alert, note });
-
-/** The socket knows the alert, and of notes those that were made here. */
-const newer = (before, told) => (!before || Object.keys(told.note).length ? told : { ...told, note: before.note });
+/** The socket knows the newest alert, and of notes those that were made here. */
+function newer(before, told) {
+  if (!before) return told;
+  const note = Object.keys(told.note).length ? told.note : before.note;
+  return { ...told, worst: worstOf(before.worst, told.worst), note };
+}
 
 export function Incidents({ incidents, frame, rows, chosen }) {
   const [isWhole, setWhole] = useState(false);
@@ -125,11 +127,7 @@ function spanOf({ isOpen, openedMs, endMs }) {
   return endMs > openedMs ? `lasted ${span(endMs - openedMs)}` : "one point";
 }
 
-/** Show it with as much time on both sides as it lasted. */
-function look({ incident, openedMs, endMs }, periodMs) {
-  const around = Math.max(10 * periodMs, endMs - openedMs);
-  put({ incident, from: openedMs - around, to: endMs + around });
-}
+const look = (one, periodMs) => put({ incident: one.incident, ...around(one.openedMs, one.endMs, periodMs) });
 
 /** Hand over the file of an incident. */
 export async function take(incident) {
