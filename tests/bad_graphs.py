@@ -82,6 +82,17 @@ def doubling() -> bytes:
     return _with_nodes(nodes)
 
 
+def endless_work() -> bytes:
+    """Every operator is allowed and asks for little memory; there are too many of them."""
+    one = numpy_helper.from_array(np.ones((1, 1), np.float32), "one")
+    shape = numpy_helper.from_array(np.array([4096, 4096], np.int64), "square")
+    nodes, name = [helper.make_node("Expand", ["one", "square"], ["wide"])], "wide"
+    for turn in range(1_000):
+        nodes.append(helper.make_node("MatMul", [name, "wide"], [f"product_{turn}"]))
+        name = f"product_{turn}"
+    return _with_nodes(nodes, constants=[one, shape])
+
+
 def missing_output() -> bytes:
     model = step_graph()
     kept = [output for output in model.graph.output if output.name != "scale"]

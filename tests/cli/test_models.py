@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.errors import BadInput, BundleInvalid
-from tests.bad_graphs import not_finite
+from tests.bad_graphs import endless_work, not_finite
 from tests.builders import another_version
 from tests.web.serving import HOME, serving, settings_for
 
@@ -47,6 +47,13 @@ def test_a_version_is_checked_activated_and_rolled_back(url: str, folder: Path) 
 def test_a_bad_candidate_is_refused_with_its_reason(folder: Path) -> None:
     bad = another_version(folder, step=not_finite())
     with pytest.raises(BundleInvalid, match="finite"):
+        told("check", str(folder / "tiny" / bad))
+
+
+@pytest.mark.slow
+def test_a_candidate_that_works_for_ever_is_ended(folder: Path) -> None:
+    bad = another_version(folder, step=endless_work())
+    with pytest.raises(BundleInvalid, match="8 s of a processor"):
         told("check", str(folder / "tiny" / bad))
 
 

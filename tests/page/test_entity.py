@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -43,7 +44,7 @@ def strike(site: Service, *, points: int = 4, entity: str = NODE) -> None:
 
 
 def incidents_of(site: Service, entity: str = NODE, *, limit: int = 50) -> list[dict]:  # type: ignore[type-arg]
-    asked = {"entity": entity, "limit": limit}
+    asked: dict[str, str | int] = {"entity": entity, "limit": limit}
     answer = httpx2.get(f"{site.url}/v1/incidents", params=asked)
     return list(answer.raise_for_status().json()["incidents"])
 
