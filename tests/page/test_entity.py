@@ -43,7 +43,7 @@ def strike(site: Service, *, points: int = 4, entity: str = NODE) -> None:
     fleets.post(site, sent)
 
 
-def incidents_of(site: Service, entity: str = NODE, *, limit: int = 50) -> list[dict]:  # type: ignore[type-arg]
+def incidents_of(site: Service, entity: str = NODE, *, limit: int = 50) -> list[dict[str, Any]]:
     asked: dict[str, str | int] = {"entity": entity, "limit": limit}
     answer = httpx2.get(f"{site.url}/v1/incidents", params=asked)
     return list(answer.raise_for_status().json()["incidents"])
