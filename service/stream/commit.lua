@@ -21,7 +21,7 @@ local OK, STALE, OUTDATED, FULL = 0, 1, 2, 3
 local FRONT, HEADER, HEADER_BYTES = '<c16i8i8i8', '<c16i8i8i8i8i8i8c96', 160
 local call, sub, string_pack, string_unpack = redis.call, string.sub, struct.pack, struct.unpack
 local MAX_INCIDENT_BYTES = 1048576 -- of rows kept with an incident
-local ROWS_BEFORE = 32 -- of an incident, kept to be looked at
+local ROWS_BEFORE = 16 -- of an incident, kept to be looked at
 local MAX_LOOKED_AT = 20 -- entities of a full shard that may have expired
 local TALLY_TTL_SECONDS = 100 * 86400
 local epoch, ttl_seconds, alerts_kept, incidents_kept, incident_ttl_seconds, entities_kept, layouts,

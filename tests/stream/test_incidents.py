@@ -229,7 +229,7 @@ def test_every_incident_is_replayed_bit_for_bit(
 def test_the_points_of_an_incident_are_those_answered_and_some_before(
     store: Store, models: Models, size: int
 ) -> None:
-    """Whole requests from the one that opened it, and 32 points before, as the ring has them."""
+    """Whole requests from the one that opened it, and 16 points before, as the ring has them."""
     verdicts = {(v.entity, v.timestamp_ms): v for v in asyncio.run(sent(store, models, size=size))}
     incidents, lanes = Incidents(store), Lanes(models, max_entities=4_096, silence_periods=0)
     capacity = lanes.of(models.serving.folds["tiny"]).layout.capacity
@@ -240,7 +240,7 @@ def test_the_points_of_an_incident_are_those_answered_and_some_before(
         mine = [v for v in verdicts.values() if v.incident == one.incident]
         opened = (one.opened_ms - START_MS) // 60_000
         request = opened // size * size
-        first = max(0, request - max(0, min(32, capacity - size)))
+        first = max(0, request - max(0, min(16, capacity - size)))
         end = mine[-1].timestamp_ms + (0 if mine[-1].transition else 60_000)
         assert times == [*range(START_MS + first * 60_000, end, 60_000), end]
         points = {point.timestamp_ms: point for point in faulty(one.entity)}
