@@ -24,7 +24,7 @@ from msgspec import Struct
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.progress import track
 
-from benchmarks.browsers import drawing_processes, own_mb
+from benchmarks.browsers import FRAMES, HEAP, SIZE, drawing_mb, launched
 from benchmarks.load import Plant
 from benchmarks.machine import Machine, machine
 from benchmarks.servers import gaugewatch
@@ -32,24 +32,7 @@ from benchmarks.sheet import Sheet, figure, keep, show
 from benchmarks.shipped import BUNDLES, chosen_bundle
 
 RESULTS = Path("benchmarks/results/page.json")
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
-SIZE = {"width": 1600, "height": 1000}
 OPENINGS = 7
-FRAMES = """() => {
-  const seen = (window.framesSeen = []);
-  let second = 0, frames = 0, last = performance.now(), longest = 0;
-  requestAnimationFrame(function count(now) {
-    longest = Math.max(longest, now - last);
-    last = now;
-    frames += 1;
-    if (now - second >= 1000) {
-      if (second) seen.push([(1000 * frames) / (now - second), longest]);
-      [second, frames, longest] = [now, 0, 0];
-    }
-    requestAnimationFrame(count);
-  });
-}"""
 WEIGHT = """() => [...performance.getEntriesByType("resource"),
   ...performance.getEntriesByType("navigation")].filter((one) => !one.name.includes("/v1/"))
   .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
@@ -89,9 +72,9 @@ def main(
     ):
         url = f"http://127.0.0.1:{running.face.port}"
         with _sending(url, Plant(bundle), entities) as sent:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            browser = launched(playwright)
             paints, weight = _openings(browser, url)
-            page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
+            page = browser.new_page(viewport=SIZE)
             page.goto(url)
             page.get_by_role("table", name="Entities").wait_for()
             before, start = len(sent), time.monotonic()
@@ -173,7 +156,7 @@ def _sending(url: str, plant: Plant, entities: int) -> Iterator[list[float]]:
 def _openings(browser: Browser, url: str) -> tuple[list[float], int]:
     paints, weight = [], 0
     for _ in range(OPENINGS):
-        context = browser.new_context(viewport=SIZE)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=SIZE)
         page = context.new_page()
         page.goto(url)
         page.get_by_role("table", name="Entities").wait_for()
@@ -194,8 +177,8 @@ def _watched(page: Page, minutes: float) -> tuple[list[float], list[float]]:
             rows.hover(position={"x": 60, "y": 30 + 20 * (turn % 20)})
             page.mouse.wheel(0, 300 if turn % 2 else -300)
             page.wait_for_timeout(400)
-        heap.append(page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6)
-        process.append(max(own_mb(one) for one in drawing_processes()))
+        heap.append(page.evaluate(HEAP) / 1e6)
+        process.append(drawing_mb())
     return heap, process
 
 

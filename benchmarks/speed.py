@@ -4,8 +4,8 @@
 
 Each runs in a process of its own, so that none warms the next or takes its memory. `--quick` shows
 that they work: it writes into `build/bench` and leaves results and page of the repository alone.
-The page also shows what `benchmarks.memory` and `benchmarks.every_model` found, which run by
-themselves: `--page` writes it anew and runs nothing.
+The page also shows what `benchmarks.memory`, `benchmarks.provide` and `benchmarks.every_model`
+found, which run by themselves: `--page` writes it anew and runs nothing.
 """
 
 import subprocess
@@ -29,6 +29,7 @@ from benchmarks import (
     model_servers,
     own_bundles,
     page,
+    provide,
     stages,
     startup,
     steps,
@@ -89,6 +90,7 @@ BENCHES = (
 )
 BY_THEMSELVES = (
     Bench(memory.RESULTS, memory.Result, memory.sheets),
+    Bench(provide.RESULTS, provide.Result, provide.sheets),
     Bench(every_model.RESULTS, every_model.Result, every_model.sheets),
 )
 INGEST, INGEST_PAPER = "ingest", "ingest-paper"
