@@ -1,12 +1,8 @@
-"""The ink of the report page: figures as inline SVG whose colours the page chooses.
+"""The ink of the report page: its colours, its style, and the panels it is drawn on.
 
 Figures are drawn in the stand-in colours below; in the SVG each becomes a CSS variable, so that one
 picture serves a light and a dark page. Heat-maps are transparent where there is nothing.
 """
-
-import re
-from html import escape
-from io import StringIO
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -62,10 +58,6 @@ STYLE = mpl.RcParams(
         "ytick.labelsize": 8,
     }
 )
-FONTS = "system-ui, sans-serif"
-PLACES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
-NUMBER = re.compile(r"-?\d+\.\d{2,}")
-DROPPED = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
 
 
 def panels(count: int, *, height: float, ratios: list[float] | None = None) -> list[Axes]:
@@ -99,31 +91,3 @@ def color_bar(axes: Axes, image: ScalarMappable, title: str) -> None:
         spine.set_visible(False)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
-
-
-def svg(axes: Axes, name: str, alt: str) -> str:
-    """The figure of `axes` as inline SVG; `name` keeps its ids apart from those of others."""
-    figure, text = axes.get_figure(root=True), StringIO()
-    assert figure is not None
-    with mpl.rc_context(STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    body = DROPPED.sub("", drawn[drawn.index(">") + 1 :])
-    for color, variable in VARIABLES.items():
-        body = body.replace(color, f"var({variable})")
-    body = re.sub(r"font: ([\d.]+px)[^;\"]*", rf"font: \1 {FONTS}", body)
-    body = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", body).replace("xlink:href", "href")
-    body = _shortened(body)
-    width, height = (72 * inches for inches in figure.get_size_inches())
-    return (
-        f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}">\n{body}'
-    ).rstrip()
-
-
-def _shortened(body: str) -> str:
-    """Coordinates to a tenth of a point."""
-    rounded = PLACES.sub(
-        lambda place: NUMBER.sub(lambda found: f"{float(found[0]):.1f}", place[0]), body
-    )
-    return re.sub(r"\s*\n\s*", "\n", rounded)

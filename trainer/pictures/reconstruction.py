@@ -10,7 +10,7 @@ from trainer.pictures.ink import MODEL, TRUE, legend, panels
 from trainer.pictures.thinning import extremes
 from trainer.pictures.time_axis import Span, finish, ticks_of
 
-BINS = 400
+BINS = 330  # a point or two of paper each
 
 
 def draw_reconstruction(
@@ -22,7 +22,10 @@ def draw_reconstruction(
     for axes, dimension, model in zip(grid, dimensions, expected.T, strict=True):
         value = span.series.values[span.rows, dimension]
         _panel(axes, span.times, value, model, half=float(band[dimension]))
-        axes.set_ylabel(names[dimension], rotation=0, ha="right", va="center")
+        axes.set_ylabel(names[dimension], rotation=0, ha="right", va="center", labelpad=8)
+    figure = grid[0].get_figure(root=True)
+    assert figure is not None
+    figure.align_ylabels(grid)
     finish(grid, span)
     legend(grid[0], columns=4)
     return grid[0]
