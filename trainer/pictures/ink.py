@@ -1,8 +1,10 @@
-"""The ink of the report page: its colours, its style, and the panels it is drawn on.
+"""The ink of all pictures: their colours, their style, and the panels they are drawn on.
 
-Figures are drawn in the stand-in colours below; in the SVG each becomes a CSS variable, so that one
-picture serves a light and a dark page. Heat-maps are transparent where there is nothing.
+A file is drawn in the colours below. Inline in a page each becomes a CSS variable, which has this
+colour where the page is light. Heat-maps are transparent where there is nothing.
 """
+
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -10,13 +12,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from trainer.canvas import save
+
 INK, FAINT, TRUE, MODEL, ALARM, LABEL = (
-    "#010203",
-    "#040506",
-    "#070809",
-    "#0a0b0c",
-    "#0d0e0f",
-    "#101112",
+    "#1b1f24",
+    "#8d959f",
+    "#1f5fa8",
+    "#b85e00",
+    "#b3123f",
+    "#e2def1",
 )
 VARIABLES = {
     INK: "--ink",
@@ -60,11 +64,13 @@ STYLE = mpl.RcParams(
 )
 
 
-def panels(count: int, *, height: float, ratios: list[float] | None = None) -> list[Axes]:
-    """So many panels below one another over one axis of time; height of the figure in inches."""
+def panels(
+    count: int, *, height: float, ratios: list[float] | None = None, is_shared: bool = True
+) -> list[Axes]:
+    """So many panels below one another, `is_shared` over one axis of time; height in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.0, height), layout="constrained")
-        grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)
+        grid = figure.subplots(count, 1, sharex=is_shared, squeeze=False, height_ratios=ratios)
         return list(grid[:, 0])
 
 
@@ -91,3 +97,11 @@ def color_bar(axes: Axes, image: ScalarMappable, title: str) -> None:
         spine.set_visible(False)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
+
+
+def png(axes: Axes, path: Path) -> None:
+    """The figure of `axes` as a small file."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    with mpl.rc_context(STYLE):
+        save(figure, path)
