@@ -4,14 +4,12 @@ from io import BytesIO
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
 TRUE, MODEL, ALARM, LABEL, QUIET = "#1f5fa8", "#e08214", "#c0282d", "#f4c7b8", "#8a8f98"
-BLAME = LinearSegmentedColormap.from_list("blame", ["#ffffff", "#fbd9b5", "#e08214", "#7a1f12"])
 DOTS_PER_INCH = 100
-COLORS = 96  # of a picture file
+COLORS = 256  # of a picture file, chosen so that rare ones stay, too
 
 
 def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
@@ -34,6 +32,8 @@ def save(figure: Figure, path: Path) -> None:
     """Write with few colours: a plot has few, and the bundle travels with its report."""
     picture = BytesIO()
     # without the library's version in it, equal arrays give equal files
-    figure.savefig(picture, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(picture, dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
     with Image.open(picture) as image:
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+        plain = image.convert("RGB")
+        few = plain.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)

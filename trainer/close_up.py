@@ -9,9 +9,14 @@ from service.scoring.incident import Transition
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from trainer.measures.events import FloatArray, IntArray
-from trainer.plots import Close, plot_contributions, plot_expected, plot_timeline
+from trainer.pictures.heat import draw_contributions
+from trainer.pictures.ink import png
+from trainer.pictures.reconstruction import draw_reconstruction
+from trainer.pictures.score import draw_score
+from trainer.pictures.time_axis import span_around
 
 MARGIN_POINTS = (60, 240)  # shown on each side of an incident: as long as it is, within these
+SHOWN, MAPPED = 4, 20  # dimensions: their values, their contributions
 MAX_CLOSE_POINTS = 1500  # of a longer incident, the surroundings of its worst point
 
 
@@ -24,7 +29,7 @@ def close_up(
         return [f"## Score\n\nNo point of the {where} was scored: it is too short."]
     at, peak = worst
     one, own = series[at], scored[at]
-    plot_timeline(bundle.folder / "timeline.png", one, own.score, own.is_anomaly)
+    png(draw_score(one, own), bundle.folder / "timeline.png")
     opened = sum(told.transition == Transition.OPENED for told in own.told)
     timeline = (
         f"## Score\n\n![score of {one.entity}](timeline.png)\n\n"
@@ -53,7 +58,8 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
     first, last = incident_of(scored, peak)
     blame = blame_of(scored, first, last)
     order = np.argsort(-blame, kind="stable")
-    close = Close(series, around(len(series.values), first, last, peak=peak), (first, last), order)
+    rows = around(len(series.values), first, last, peak=peak)
+    span = span_around(series, rows, first=first, last=last)
     culprits = {
         dimension
         for segment in series.segments
@@ -61,12 +67,15 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
         for dimension in segment.dimensions
     }
     band = bundle.calibration.band[bundle.entity_indices.get(series.entity, 0)]
-    expected = scored.expected.astype(np.float64)
-    plot_expected(bundle.folder / "expected.png", close, expected, band=band)
-    contribution = scored.contribution.astype(np.float64)
-    plot_contributions(
-        bundle.folder / "contributions.png", close, contribution, culprits=sorted(culprits)
+    shown = order[:SHOWN].tolist()
+    expected = scored.expected[rows][:, shown].astype(np.float64)  # (time, shown)
+    values = draw_reconstruction(span, expected, band=band, dimensions=shown)
+    png(values, bundle.folder / "expected.png")
+    map_of_all = draw_contributions(
+        span, scored.contribution, order=order[:MAPPED], culprits=sorted(culprits)
     )
+    png(map_of_all, bundle.folder / "contributions.png")
+    bands = ", ".join(f"{series.dimensions[d]} ± {band[d]:.3g}" for d in shown)
     what = "incident" if scored.is_anomaly[peak] else "point (no point was anomalous)"
     marked = " ● marks the labelled culprits." if culprits else ""
     return (
@@ -75,8 +84,8 @@ def _incident(bundle: Bundle, series: Series, scored: Scored, *, peak: int) -> s
         f"Most blamed: {causes_of(series, blame, order)}.\n\n"
         "![true and expected values of the most blamed dimensions](expected.png)\n\n"
         f"![contributions by dimension and time](contributions.png)\n\n"
-        f"Points {close.rows.start} to {close.rows.stop - 1}. Shaded: labelled. "
-        f"Dashed: opened, resolved.{marked}"
+        f"Points {rows.start} to {rows.stop - 1}. Shaded, and the line on top: labelled. "
+        f"Dashed: opened, resolved.{marked} Band (99 % of held-out points): {bands}."
     )
 
 

@@ -10,7 +10,8 @@ from trainer.census import table_of
 from trainer.close_up import close_up
 from trainer.evaluate import Evaluation
 from trainer.material import Material, read_history
-from trainer.plots import plot_loss, plot_trade_off
+from trainer.pictures.curves import draw_budgets, draw_loss
+from trainer.pictures.ink import png
 from trainer.tables import MEASURES, cell, markdown, table
 from trainer.threshold_rows import section_of
 from trainer.trim import sentence
@@ -85,7 +86,7 @@ def _trade_off(material: Material) -> str:
     if not observed:
         return ""
     chosen = bundle.manifest.default_budget
-    plot_trade_off(bundle.folder / "budget.png", BUDGETS, observed, chosen=chosen)
+    png(draw_budgets(BUDGETS, observed, chosen=chosen), bundle.folder / "budget.png")
     nearest = int(np.abs(np.log(BUDGETS / chosen)).argmin())
     said = "; ".join(f"{name}: {rates[nearest]:.2f}" for name, rates in observed.items())
     return (
@@ -102,7 +103,7 @@ def _training(folder: Path) -> str:
     if not history["epochs"]:
         return "## Training\n\nThe network is untrained."
     best = history["best_epoch"]
-    plot_loss(folder / "loss.png", history["epochs"], best_epoch=best)
+    png(draw_loss(history["epochs"], best_epoch=best), folder / "loss.png")
     return f"## Training\n\n![loss](loss.png)\n\nThe weights of epoch {best} were kept."
 
 

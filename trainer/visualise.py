@@ -1,15 +1,18 @@
 """A training in a picture: its losses, and what the network expects of rows it was not shown."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from service.scoring.series import FloatArray
-from trainer.canvas import MODEL, QUIET, TRUE, clean, save
 from trainer.fitted import Fitted
 from trainer.graphs import window_graph
+from trainer.pictures.curves import losses
+from trainer.pictures.ink import legend, panels, png
+from trainer.pictures.reconstruction import panel
+from trainer.pictures.time_axis import ticks_of
 
 POINTS = 240  # of the validation part, the last ones
 SHOWN = 4  # dimensions, those that move most there
@@ -20,29 +23,18 @@ def visualise(path: Path, fitted: Fitted) -> None:
     rows, expected, scale = _expected(fitted)
     spread = rows.std(axis=0) / fitted.linear.scaling.span[1]
     shown = np.argsort(-spread, kind="stable")[:SHOWN]
-    figure = Figure(figsize=(9.0, 2.2 + 1.5 * len(shown)), layout="constrained")
-    panels = figure.subplots(1 + len(shown), 1, height_ratios=[1.4, *([1] * len(shown))])
-    last = fitted.history[-1]
-    at = [progress.step / (last.step / last.epoch) for progress in fitted.history]
-    losses = {
-        "training": ([progress.loss for progress in fitted.history], TRUE),
-        "held out": ([progress.validation_loss for progress in fitted.history], MODEL),
-    }
-    for label, (loss, color) in losses.items():
-        panels[0].plot(at, loss, color=color, marker=".", label=label)
-    panels[0].legend(frameon=False)
-    panels[0].set(xlabel="epoch", ylabel="loss", title=f"after epoch {last.epoch}")
-    panels[-1].set(xlabel=f"held-out points of {fitted.entities[0]}: true, expected, scale")
-    time = np.arange(len(rows))
-    for panel, dimension in zip(panels[1:], shown, strict=True):
-        low, high = (expected + sign * scale for sign in (-1, 1))
-        panel.fill_between(time, low[:, dimension], high[:, dimension], color=QUIET, alpha=0.3)
-        panel.plot(time, rows[:, dimension], color=TRUE, linewidth=0.8)
-        panel.plot(time, expected[:, dimension], color=MODEL, linewidth=0.8)
-        panel.set(ylabel=fitted.dimensions[dimension])
-    for panel in panels:
-        clean(panel)
-    save(figure, path)
+    ratios = [1.4, *[1.0] * len(shown)]
+    above, *below = panels(
+        len(ratios), height=2.2 + 1.5 * len(shown), ratios=ratios, is_shared=False
+    )
+    losses(above, [asdict(progress) for progress in fitted.history])
+    above.set_title(f"after epoch {fitted.history[-1].epoch}", loc="right")
+    legend(above, columns=2)
+    for axes, d in zip(below, shown, strict=True):
+        panel(axes, np.arange(float(len(rows))), rows[:, d], expected[:, d], half=scale[:, d])
+        axes.set_ylabel(ticks_of([fitted.dimensions[d]])[0])
+    below[-1].set_xlabel(f"held-out points of {fitted.entities[0]}: value, expected ± scale")
+    png(above, path)
 
 
 def _expected(fitted: Fitted) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -173,7 +173,12 @@ def test_a_shipped_bundle_is_small_and_reported(folder: Path) -> None:
     assert sum(file.stat().st_size for file in files) < MAX_SHIPPED_BYTES
     report = (folder / "report.md").read_text()
     assert all(name in report for name in ("random", "PCA"))
-    assert load_bundle(folder).manifest.metrics
+    page = (folder / "report.html").read_text()
+    assert f"<h1>{folder.parent.name} <small>{folder.name}</small></h1>" in page
+    measured = load_bundle(folder).manifest.metrics
+    precision = f"{measured['bundle']['average_precision']:.3f}"
+    assert f"| average precision | {precision} |" in report
+    assert f'<td class="own">{precision}</td>' in page
 
 
 def test_the_bundles_of_the_issue_are_shipped() -> None:

@@ -1,6 +1,7 @@
 """Bundles on the page: what they are worth, and putting another version in force."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,11 +68,11 @@ def test_a_report_has_an_address_and_its_pictures(opened: Opened, picture: Pictu
     for scheme in ("light", "dark"):
         page = opened(f"#/models/{BUNDLE}?report={CURRENT}", color_scheme=scheme)
         inside = page.frame_locator("iframe.report")
-        expect(inside.get_by_role("heading", name="Detection", exact=True)).to_be_visible()
+        expect(inside.get_by_role("heading", name="How good it is")).to_be_visible()
         page.locator("iframe.report").scroll_into_view_if_needed()
-        expect(inside.get_by_alt_text("loss")).to_have_js_property("complete", value=True)
-        assert inside.get_by_alt_text("loss").evaluate("picture => picture.naturalWidth") > 100
-        cell = inside.get_by_role("columnheader", name="untrained")
+        loss = inside.get_by_role("img", name=re.compile("Loss over"))
+        assert loss.evaluate("picture => picture.getBoundingClientRect().width") > 100
+        cell = inside.get_by_role("columnheader", name="untrained").first
         assert cell.evaluate("cell => getComputedStyle(cell).textAlign") == "right"  # its styles
         picture(page, f"report-{scheme}")
         page.get_by_role("button", name="Close the report").click()
@@ -93,6 +94,22 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
     default = "tiny" if is_tiny else BUNDLE
     with Service(folder, tmp_path, default_bundle=default, durability="everysec") as service:
         yield service
+
+
+def test_a_report_of_markdown_is_shown_with_its_pictures(
+    tiny: Path, site: Service, opened: Opened
+) -> None:
+    version = str(state(site, "tiny")["active"])
+    for name in ("report.md", "loss.png"):
+        shutil.copy(ROOT / "exported_models" / BUNDLE / CURRENT / name, tiny / "tiny" / version)
+    page = opened(f"#/models/tiny?report={version}")
+    inside = page.frame_locator("iframe.report")
+    expect(inside.get_by_role("heading", name="Detection", exact=True)).to_be_visible()
+    page.locator("iframe.report").scroll_into_view_if_needed()
+    expect(inside.get_by_alt_text("loss")).to_have_js_property("complete", value=True)
+    assert inside.get_by_alt_text("loss").evaluate("picture => picture.naturalWidth") > 100
+    cell = inside.get_by_role("columnheader", name="untrained").first
+    assert cell.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
 
 
 HOSTILE = """<!doctype html><html><head><style>h1 { color: rgb(1, 2, 3) }</style>

@@ -12,7 +12,7 @@ from trainer.options import meaning
 from trainer.page.markup import facts, figure, folded, heading, paragraph, section, table
 from trainer.page.words import MODELS
 from trainer.pictures.curves import draw_loss
-from trainer.pictures.ink import svg
+from trainer.pictures.inline import svg
 from trainer.report import horizon
 from trainer.tables import cell
 from trainer.trim import sentence

@@ -10,7 +10,7 @@ from trainer.page.explained import Explainer, mean_of
 from trainer.page.markup import figure, heading, paragraph, section
 from trainer.page.words import ATTENTION, NO_EXTRAS
 from trainer.pictures.heat import draw_gates, draw_map
-from trainer.pictures.ink import svg
+from trainer.pictures.inline import svg
 
 TITLES = {
     "attention": "How much of each dimension comes through",

@@ -7,7 +7,7 @@ from trainer.material import Material
 from trainer.page.markup import facts, figure, heading, paragraph, section, table, terms
 from trainer.page.words import MEASURES, ROWS, SCORE, THRESHOLDS
 from trainer.pictures.curves import COMPARED, draw_budgets, draw_floors
-from trainer.pictures.ink import svg
+from trainer.pictures.inline import svg
 from trainer.report import MAX_ENTITIES
 from trainer.tables import MEASURES as TITLES, ROWS as NAMES, cell, table as table_of
 from trainer.threshold_rows import table_of as thresholds_of

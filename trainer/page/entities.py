@@ -21,7 +21,7 @@ from trainer.page.explained import Explainer
 from trainer.page.markup import figure, heading, paragraph, section
 from trainer.page.words import ENTITIES, LATENT
 from trainer.pictures.heat import draw_contributions
-from trainer.pictures.ink import svg
+from trainer.pictures.inline import svg
 from trainer.pictures.latent import draw_latent
 from trainer.pictures.reconstruction import draw_reconstruction
 from trainer.pictures.score import draw_score

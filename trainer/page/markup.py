@@ -6,10 +6,14 @@ Everything given as text is escaped; what is called `body` is markup already.
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24; --quiet: #59616b;
-  --faint: #8d959f; --line: #d5d9de; --panel: #f4f6f8; --link: #0b57a4;
-  --true: #1f5fa8; --model: #b85e00; --alarm: #b3123f; --label: #e2def1; }
+from trainer.pictures.ink import VARIABLES
+
+LIGHT = " ".join(f"{variable}: {color};" for color, variable in VARIABLES.items())
+STYLE = (
+    f"\n:root {{ {LIGHT} }}"
+    + """
+:root { color-scheme: light dark; --paper: #ffffff; --quiet: #59616b; --line: #d5d9de;
+  --panel: #f4f6f8; --link: #0b57a4; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171b; --ink: #e7eaee; --quiet: #a7afb9;
   --faint: #79828d; --line: #363c44; --panel: #1d2127; --link: #8cc0ff;
   --true: #7db7f5; --model: #f2a444; --alarm: #ff7a9c; --label: #37344f; } }
@@ -53,6 +57,7 @@ dl.terms dd { margin: 0; }
 code { font-size: 0.92em; overflow-wrap: anywhere; }
 @media print { body { max-width: none; } }
 """
+)
 
 
 def document(title: str, body: str) -> str:

@@ -1,1 +1,1 @@
-"""The pictures of the report page, one kind each: arrays in, a figure out."""
+"""The pictures of the reports and of a training, one kind each: arrays in, a figure out."""

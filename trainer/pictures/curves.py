@@ -16,18 +16,23 @@ COMPARED = {"average_precision": "average precision", "vus_pr": "VUS-PR"}
 def draw_loss(epochs: Sequence[Mapping[str, float]], *, best_epoch: int) -> Axes:
     """Training and validation loss at every validation, and the epoch whose weights were kept."""
     (axes,) = panels(1, height=3.0)
+    losses(axes, epochs)
+    if best_epoch:
+        axes.axvline(best_epoch, color=ALARM, linestyle=":", label=f"kept: epoch {best_epoch}")
+    legend(axes, columns=3)
+    return axes
+
+
+def losses(axes: Axes, epochs: Sequence[Mapping[str, float]]) -> None:
+    """One panel: both losses by epoch; there may be many validations in one."""
     last = epochs[-1]
     steps = last.get("step", last["epoch"]) / last["epoch"]  # of an epoch
     at = [epoch.get("step", epoch["epoch"]) / steps for epoch in epochs]
     axes.plot(at, [epoch["loss"] for epoch in epochs], "o-", color=TRUE, ms=3, label="training")
     held_out = [epoch["validation_loss"] for epoch in epochs]
     axes.plot(at, held_out, "s--", color=MODEL, ms=3, label="held out")
-    if best_epoch:
-        axes.axvline(best_epoch, color=ALARM, linestyle=":", label=f"kept: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel="loss")
     axes.locator_params(axis="x", integer=True)
-    legend(axes, columns=3)
-    return axes
 
 
 def draw_floors(rows: Mapping[str, Measures]) -> Axes:

@@ -1,12 +1,10 @@
-"""The ink of the report page: figures as inline SVG whose colours the page chooses.
+"""The ink of all pictures: their colours, their style, and the panels they are drawn on.
 
-Figures are drawn in the stand-in colours below; in the SVG each becomes a CSS variable, so that one
-picture serves a light and a dark page. Heat-maps are transparent where there is nothing.
+A file is drawn in the colours below. Inline in a page each becomes a CSS variable, which has this
+colour where the page is light. Heat-maps are transparent where there is nothing.
 """
 
-import re
-from html import escape
-from io import StringIO
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,13 +12,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from trainer.canvas import save
+
 INK, FAINT, TRUE, MODEL, ALARM, LABEL = (
-    "#010203",
-    "#040506",
-    "#070809",
-    "#0a0b0c",
-    "#0d0e0f",
-    "#101112",
+    "#1b1f24",
+    "#8d959f",
+    "#1f5fa8",
+    "#b85e00",
+    "#b3123f",
+    "#e2def1",
 )
 VARIABLES = {
     INK: "--ink",
@@ -62,17 +62,15 @@ STYLE = mpl.RcParams(
         "ytick.labelsize": 8,
     }
 )
-FONTS = "system-ui, sans-serif"
-PLACES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
-NUMBER = re.compile(r"-?\d+\.\d{2,}")
-DROPPED = re.compile(r"<(metadata|style)\b.*?</\1>", re.DOTALL)
 
 
-def panels(count: int, *, height: float, ratios: list[float] | None = None) -> list[Axes]:
-    """So many panels below one another over one axis of time; height of the figure in inches."""
+def panels(
+    count: int, *, height: float, ratios: list[float] | None = None, is_shared: bool = True
+) -> list[Axes]:
+    """So many panels below one another, `is_shared` over one axis of time; height in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.0, height), layout="constrained")
-        grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)
+        grid = figure.subplots(count, 1, sharex=is_shared, squeeze=False, height_ratios=ratios)
         return list(grid[:, 0])
 
 
@@ -101,29 +99,9 @@ def color_bar(axes: Axes, image: ScalarMappable, title: str) -> None:
         bar.solids.set_rasterized(True)
 
 
-def svg(axes: Axes, name: str, alt: str) -> str:
-    """The figure of `axes` as inline SVG; `name` keeps its ids apart from those of others."""
-    figure, text = axes.get_figure(root=True), StringIO()
-    assert figure is not None
+def png(axes: Axes, path: Path) -> None:
+    """The figure of `axes` as a small file."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
     with mpl.rc_context(STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    body = DROPPED.sub("", drawn[drawn.index(">") + 1 :])
-    for color, variable in VARIABLES.items():
-        body = body.replace(color, f"var({variable})")
-    body = re.sub(r"font: ([\d.]+px)[^;\"]*", rf"font: \1 {FONTS}", body)
-    body = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", body).replace("xlink:href", "href")
-    body = _shortened(body)
-    width, height = (72 * inches for inches in figure.get_size_inches())
-    return (
-        f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}">\n{body}'
-    ).rstrip()
-
-
-def _shortened(body: str) -> str:
-    """Coordinates to a tenth of a point."""
-    rounded = PLACES.sub(
-        lambda place: NUMBER.sub(lambda found: f"{float(found[0]):.1f}", place[0]), body
-    )
-    return re.sub(r"\s*\n\s*", "\n", rounded)
+        save(figure, path)

@@ -10,7 +10,7 @@ from trainer.pictures.ink import MODEL, TRUE, legend, panels
 from trainer.pictures.thinning import extremes
 from trainer.pictures.time_axis import Span, finish, ticks_of
 
-BINS = 400
+BINS = 330  # a point or two of paper each
 
 
 def draw_reconstruction(
@@ -21,20 +21,26 @@ def draw_reconstruction(
     names = ticks_of(span.series.dimensions)
     for axes, dimension, model in zip(grid, dimensions, expected.T, strict=True):
         value = span.series.values[span.rows, dimension]
-        _panel(axes, span.times, value, model, half=float(band[dimension]))
-        axes.set_ylabel(names[dimension], rotation=0, ha="right", va="center")
+        panel(axes, span.times, value, model, half=float(band[dimension]))
+        axes.set_ylabel(names[dimension], rotation=0, ha="right", va="center", labelpad=8)
+    figure = grid[0].get_figure(root=True)
+    assert figure is not None
+    figure.align_ylabels(grid)
     finish(grid, span)
     legend(grid[0], columns=4)
     return grid[0]
 
 
-def _panel(
-    axes: Axes, times: FloatArray, value: FloatArray, model: FloatArray, *, half: float
+def panel(
+    axes: Axes, times: FloatArray, value: FloatArray, model: FloatArray, *, half: float | FloatArray
 ) -> None:
+    """One dimension: value, what was expected, and a band `half` as wide to each side of it."""
     rows = extremes(model, BINS)
-    low, high = model[rows] - half, model[rows] + half
+    low, high = model - half, model + half
     usual = "expected ± band"
-    axes.fill_between(times[rows], low, high, color=MODEL, alpha=0.25, lw=0, label=usual)
+    axes.fill_between(
+        times[rows], low[rows], high[rows], color=MODEL, alpha=0.25, lw=0, label=usual
+    )
     axes.plot(times[rows], model[rows], color=MODEL, linewidth=0.9, label="expected")
     rows = extremes(value, BINS)
     axes.plot(times[rows], value[rows], color=TRUE, linewidth=0.8, label="value")
