@@ -167,6 +167,21 @@ def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
     page.wait_for_url(re.compile("#/entity/node-02"))
 
 
+def test_an_entity_that_is_forgotten_under_the_pointer_breaks_nothing(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site, until=120, entities=3)
+    page = opened("#/fleet?sort=name")
+    box = page.get_by_label("Severity by entity and time").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 50, box["y"] + box["height"] - 3)
+    expect(page.locator(".hint")).to_contain_text("node-03")
+    httpx2.delete(f"{site.url}/v1/entities/node-03").raise_for_status()
+    expect(page.locator(".hint")).to_be_hidden()
+    expect(row(page, "node-03")).to_be_hidden()
+    expect(row(page, "node-02")).to_be_visible()
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000
