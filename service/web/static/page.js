@@ -14,9 +14,10 @@ const VIEWS = [
   ["models", "Models"],
   ["promise", "Alarm promise"],
 ];
-const TITLES = Object.fromEntries(VIEWS);
+const TITLES = { __proto__: null, ...Object.fromEntries(VIEWS) };
 // what an operator does not need at once is loaded when it is opened
 const LATER = {
+  __proto__: null, // an address may name anything
   entity: () => import("./views/entity.js").then((m) => m.Entity),
   example: () => import("./views/example.js").then((m) => m.Example),
   provide: () => import("./views/provide.js").then((m) => m.Provide),
@@ -90,14 +91,14 @@ function ThemeChoice() {
 }
 
 function View({ route }) {
-  const [loaded, setLoaded] = useState({ fleet: Fleet });
+  const [loaded, setLoaded] = useState({ __proto__: null, fleet: Fleet });
   const [failed, setFailed] = useState(null), [turn, setTurn] = useState(0);
   const load = LATER[route.view];
   useEffect(() => {
     if (!load || loaded[route.view]) return;
     setFailed(null);
     load().then(
-      (view) => setLoaded((all) => ({ ...all, [route.view]: view })),
+      (view) => setLoaded((all) => ({ __proto__: null, ...all, [route.view]: view })),
       () => setFailed(route.view),
     );
   }, [route.view, turn]);
