@@ -232,6 +232,32 @@ def test_an_incident_is_found_acknowledged_labelled_and_remarked(
     assert "label" not in incidents_of(site)[0]["note"]
 
 
+def test_a_label_is_taken_back_and_that_of_somebody_else_is_seen(
+    opened: Opened, site: Service
+) -> None:
+    posted(site)
+    strike(site)
+    note = f"{site.url}/v1/incidents/{incidents_of(site)[0]['incident']}/note"
+    httpx2.put(note, json={"label": "true"}).raise_for_status()
+    page = opened("#/fleet")
+    expect(told(page).first.get_by_role("combobox")).to_have_value("true")
+    httpx2.put(note, json={"label": "false"}).raise_for_status()
+    page.get_by_role("link", name=NODE, exact=True).last.click()
+    said = told(page).first.get_by_role("button", name="False")
+    expect(said).to_have_attribute("aria-pressed", "true")
+    said.click()
+    expect(said).to_have_attribute("aria-pressed", "false")
+    assert "label" not in incidents_of(site)[0]["note"]
+    again = opened(f"#/entity/{NODE}")
+    expect(told(again).first.get_by_role("button", name="False")).to_be_visible()
+    httpx2.put(note, json={"label": "true"}).raise_for_status()
+    again.reload()
+    true = told(again).first.get_by_role("button", name="True")
+    expect(true).to_have_attribute("aria-pressed", "true")
+    true.click()
+    expect(true).to_have_attribute("aria-pressed", "false")
+
+
 def test_new_normal_says_what_it_does_and_ends_the_incident(
     opened: Opened, site: Service, picture: Picture
 ) -> None:

@@ -10,6 +10,9 @@ const EVERY_HIDDEN_MS = 15_000;
 const STALE_PERIODS = 3, STALE_LEAST_MS = 15_000;
 const MOST_INCIDENTS = 200;
 
+/** The note of an incident of which only the socket told. */
+export const UNHEARD = Object.freeze({});
+
 class FleetState {
   entities = new Map(); // name -> entity, as `taken` makes it
   incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest last
@@ -161,6 +164,12 @@ class FleetState {
     }
   }
 
+  /** What was answered elsewhere of incidents: those that are known here are as it says. */
+  learn(answered) {
+    for (const one of answered) if (this.incidents.has(one.incident)) this.#keep(one);
+    this.#tell({});
+  }
+
   #keep(answered) {
     const one = incidentOf(answered), known = this.incidents.get(one.incident);
     const isNewer = known && known.alert.timestamp_ms > one.alert.timestamp_ms;
@@ -172,7 +181,7 @@ class FleetState {
     const known = this.incidents.get(alert.incident);
     this.#put({
       incident: alert.incident, entity: alert.entity, isOpen: alert.kind !== "resolved",
-      openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || {},
+      openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || UNHEARD,
     });
     this.#tell({});
   }
