@@ -182,6 +182,20 @@ def test_an_entity_that_is_forgotten_under_the_pointer_breaks_nothing(
     expect(row(page, "node-02")).to_be_visible()
 
 
+def test_incidents_that_could_not_be_read_are_asked_for_again(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site)
+    page = opened("#/promise", is_away=True)
+    page.route("**/v1/incidents?*", lambda route: route.abort())
+    page.reload()
+    page.get_by_role("link", name="Fleet", exact=True).click()
+    expect(row(page, "node-01")).to_be_visible()
+    expect(page.get_by_text("None so far")).to_be_visible()
+    page.unroute_all()
+    expect(told(page).first).to_be_visible()
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000
@@ -257,3 +271,37 @@ def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site
     expect(row(page, machine.name)).to_contain_text("in incident")
     page.get_by_role("button", name="Understood").click()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_old_incident_is_open_until_it_ends_however_many_came_after_it(
+    opened: Opened, site: Service
+) -> None:
+    late, busy = fleets.fleet(entities=2)
+    first, many = fleets.rows(late, 0, 200), fleets.rows(busy, 0, 600)
+    blame(first[100:104], late)
+    for point in range(120, 600, 8):
+        blame(many[point : point + 1], busy)
+    fleets.post(site, first[:104])
+    fleets.post(site, many)
+    page = opened("#/fleet?label=open", is_away=True)
+    mine = told(page).filter(has_text=late.name)
+    expect(mine).to_contain_text("open")
+    page.context.set_offline(True)
+    site.terminate()
+    site.process.wait()
+    site.start()
+    fleets.post(site, first[104:])
+    with Redis.from_url(site.redis_url) as store:
+        assert store.delete(*[name for name in store.scan_iter() if b"alerts" in name]) > 0
+    page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_contain_text("no longer kept")
+    expect(mine).to_have_count(0)
+
+
+def blame(points: list[dict[str, object]], machine: SimulatedEntity) -> None:
+    """Let a cache be hit less and pages fault more at these points."""
+    hits, faults = (machine.dimensions.index(name) for name in ("cache_hit_ratio", "page_faults"))
+    for point in points:
+        assert isinstance(point["values"], list)
+        point["values"][hits] -= 0.15
+        point["values"][faults] *= 2

@@ -9,13 +9,14 @@ const EVERY_MS = 1_000;
 const EVERY_HIDDEN_MS = 15_000;
 const STALE_PERIODS = 3, STALE_LEAST_MS = 15_000;
 const MOST_INCIDENTS = 200;
+const NEWEST_INCIDENTS = 50; // asked for, beside those that are open
 
 /** The note of an incident of which only the socket told. */
 export const UNHEARD = Object.freeze({});
 
 class FleetState {
   entities = new Map(); // name -> entity, as `taken` makes it
-  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest last
+  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest told last
   open = new Set(); // ids
   models = [];
   span = "hour";
@@ -34,6 +35,7 @@ class FleetState {
   #timer = 0;
   #isStarted = false;
   #isAsking = false;
+  #isRecalled = false; // what is kept of incidents has been asked for
 
   /** Begin to ask and to listen; for the life of the page. */
   start() {
@@ -114,6 +116,7 @@ class FleetState {
     try {
       const answer = await ask(path("/v1/fleet", { since: this.#next, span }));
       if (span === this.span) this.#take(answer);
+      if (!this.#isRecalled) await this.#recall();
     } catch (problem) {
       if (problem.code === "bad_cursor") this.#next = null;
       this.#tell({ problem });
@@ -154,13 +157,33 @@ class FleetState {
     });
   }
 
+  /** What is kept of incidents; where that is not answered, it is asked again after the next answer. */
   async #recall() {
+    this.#isRecalled = true;
     try {
-      const page = await ask(path("/v1/incidents", { limit: 50 }));
-      for (const incident of page.incidents.reverse()) this.#keep(incident);
+      const wanted = [{ limit: NEWEST_INCIDENTS }, { is_open: true, limit: MOST_INCIDENTS }];
+      const pages = await Promise.all(wanted.map((one) => ask(path("/v1/incidents", one))));
+      const answered = pages.flatMap((page) => page.incidents).sort((one, other) => one.opened_ms - other.opened_ms);
+      for (const one of answered) this.#keep(one);
+      const told = new Set(answered.map((one) => one.incident));
+      for (const id of this.open) if (!told.has(id)) await this.#review(id);
+      const inOrder = [...this.incidents].sort(([, one], [, other]) => one.openedMs - other.openedMs);
+      this.incidents = new Map(inOrder);
       this.#tell({});
     } catch (problem) {
+      this.#isRecalled = false;
       this.#tell({ problem });
+    }
+  }
+
+  /** One that was open when it was last told, and is not among those that are. */
+  async #review(id) {
+    try {
+      this.#keep(await ask(`/v1/incidents/${segment(id)}`));
+    } catch (problem) {
+      if (problem.code !== "unknown_incident") throw problem;
+      this.incidents.delete(id);
+      this.open.delete(id);
     }
   }
 
