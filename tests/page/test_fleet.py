@@ -126,6 +126,16 @@ def test_what_people_say_of_an_incident_is_kept(opened: Opened, site: Service) -
     expect(page.get_by_role("button", name="Acknowledged")).to_have_count(0)
 
 
+def test_an_incident_keeps_its_place_when_something_is_said_of_it(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site)
+    page = opened("#/fleet")
+    expect(told(page).nth(2)).to_be_visible()
+    told(page).last.get_by_role("button", name="Acknowledge").click()
+    expect(told(page).last.get_by_role("button", name="Acknowledged")).to_be_visible()
+
+
 def test_a_resolved_incident_says_what_it_was_and_leads_to_it(
     opened: Opened, site: Service
 ) -> None:

@@ -202,6 +202,7 @@ class FleetState {
 
   #hear(alert) {
     const known = this.incidents.get(alert.incident);
+    this.incidents.delete(alert.incident); // the newest told comes last
     this.#put({
       incident: alert.incident, entity: alert.entity, isOpen: alert.kind !== "resolved",
       openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || UNHEARD,
@@ -210,7 +211,6 @@ class FleetState {
   }
 
   #put(one) {
-    this.incidents.delete(one.incident); // the newest told comes last
     this.incidents.set(one.incident, one);
     if (one.isOpen) this.open.add(one.incident);
     else this.open.delete(one.incident);
