@@ -123,6 +123,13 @@ def test_a_fleet_that_is_not_the_newest_says_so(opened: Opened) -> None:
     expect(page.get_by_text("the store does not answer")).to_be_hidden()
 
 
+def test_a_fleet_that_is_not_answered_is_not_the_newest_either(opened: Opened) -> None:
+    page = opened("#/fleet")
+    expect(page.get_by_role("table")).to_be_visible()
+    page.route("**/v1/fleet?*", lambda route: None)  # as over a line that died
+    expect(page.get_by_text("Not the newest: the service has not answered yet")).to_be_visible()
+
+
 def test_a_view_that_cannot_be_loaded_says_so_and_is_tried_again(opened: Opened) -> None:
     page = opened("#/fleet", is_away=True)
     page.route("**/views/promise.js", lambda route: route.abort())

@@ -2,11 +2,14 @@
 // by `/v1/fleet?since=`, and the incidents, kept up to date by the socket of alerts.
 
 import { useEffect, useRef, useState } from "./html.js";
-import { ask, listen, path, segment } from "./api.js";
+import { Problem, ask, listen, path, segment } from "./api.js";
 
 export const CELLS = 60;
 const EVERY_MS = 1_000;
 const EVERY_HIDDEN_MS = 15_000;
+const LATE_MS = 4_000; // without an answer, from which on it is said
+const LONGEST_MS = 30_000; // that an answer is waited for; the line it was asked over may be dead
+const LATE = new Problem(0, { code: "late", detail: "the service has not answered yet" });
 const STALE_PERIODS = 3, STALE_LEAST_MS = 15_000;
 const MOST_INCIDENTS = 200;
 const NEWEST_INCIDENTS = 50; // asked for, beside those that are open
@@ -113,14 +116,17 @@ class FleetState {
     if (this.#isAsking) return;
     this.#isAsking = true;
     const span = this.span;
+    const late = setTimeout(() => this.#tell({ problem: LATE }), LATE_MS);
     try {
-      const answer = await ask(path("/v1/fleet", { since: this.#next, span }));
+      const place = path("/v1/fleet", { since: this.#next, span });
+      const answer = await ask(place, { signal: AbortSignal.timeout(LONGEST_MS) });
       if (span === this.span) this.#take(answer);
-      if (!this.#isRecalled) await this.#recall();
+      if (!this.#isRecalled) this.#recall();
     } catch (problem) {
       if (problem.code === "bad_cursor") this.#next = null;
       this.#tell({ problem });
     }
+    clearTimeout(late);
     this.#isAsking = false;
     const pause = document.visibilityState === "visible" ? EVERY_MS : EVERY_HIDDEN_MS;
     this.#timer = setTimeout(() => this.#ask(), span === this.span ? pause : 0);
