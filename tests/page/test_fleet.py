@@ -20,6 +20,11 @@ from tests.system.processes import Service, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 Picture = Callable[[Page, str], None]
 PHONE = {"width": 390, "height": 844}
+HIDE = """() => {
+  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  window.requestAnimationFrame = () => 1;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 def row(page: Page, entity: str) -> Locator:
@@ -221,6 +226,22 @@ def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: S
     rows = page.get_by_role("rowgroup", name="Entities in order")
     rows.evaluate("(element) => { element.scrollTop = element.scrollHeight; }")
     expect(row(page, "pod-02999")).to_be_visible()
+
+
+def test_a_page_behind_others_counts_in_its_title_what_is_open(
+    opened: Opened, site: Service
+) -> None:
+    """A browser draws no frames for a page that is hidden."""
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("#/fleet")
+    expect(row(page, machine.name)).to_be_visible()
+    before = page.title()
+    page.evaluate(HIDE)
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    expect(page).to_have_title(re.compile(r"^\(1\) Fleet"))
+    assert before == "Fleet \u00b7 Gaugewatch"
 
 
 def test_a_page_that_slept_goes_on_without_a_gap(opened: Opened, site: Service) -> None:

@@ -264,7 +264,11 @@ export function useFleet(choose) {
       const now = chosen.current(fleet);
       setSeen((before) => (isSame(before, now) ? before : now));
     };
-    const stop = fleet.subscribe(() => (frame ||= requestAnimationFrame(look)));
+    const follow = () => {
+      if (document.visibilityState === "hidden") look(); // there are no frames, and the title still tells
+      else frame ||= requestAnimationFrame(look);
+    };
+    const stop = fleet.subscribe(follow);
     look();
     return () => {
       stop();
