@@ -276,6 +276,25 @@ def test_a_label_is_taken_back_and_that_of_somebody_else_is_seen(
     expect(true).to_have_attribute("aria-pressed", "false")
 
 
+def test_the_focus_is_where_it_was_when_a_question_is_over(opened: Opened, site: Service) -> None:
+    posted(site)
+    strike(site)
+    page = opened(f"#/entity/{NODE}")
+    for name in ("Remark", "New normal"):
+        asking = told(page).first.get_by_role("button", name=name)
+        asking.focus()
+        for leave in (lambda: page.keyboard.press("Escape"), cancel(page)):
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("dialog")).to_be_visible()
+            leave()
+            expect(page.get_by_role("dialog")).to_be_hidden()
+            expect(asking).to_be_focused()
+
+
+def cancel(page: Page) -> Callable[[], None]:
+    return lambda: page.get_by_role("button", name="Cancel").press("Enter")
+
+
 def test_new_normal_says_what_it_does_and_ends_the_incident(
     opened: Opened, site: Service, picture: Picture
 ) -> None:
