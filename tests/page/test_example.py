@@ -90,6 +90,16 @@ def test_the_slider_moves_marks_and_measures_and_the_address_keeps_it(opened: Op
     assert "budget" not in page.url
 
 
+def test_every_press_of_a_key_moves_the_slider(opened: Opened) -> None:
+    page = opened(f"{ADDRESS}?budget=1")
+    slider = page.get_by_label(BUDGET)
+    slider.focus()
+    start = int(slider.input_value())
+    for step in range(1, 31):
+        slider.press("ArrowRight")
+        expect(slider).to_have_value(str(start + step))
+
+
 def test_expected_anomalies_mark_their_share(opened: Opened) -> None:
     page = opened(f"{ADDRESS}?percentile=1")
     watched(page)
