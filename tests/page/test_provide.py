@@ -302,6 +302,19 @@ def test_a_file_that_fits_no_bundle_says_what_is_missing(opened: Opened, tmp_pat
     expect(page.get_by_role("alert")).to_contain_text("have no column of this file: cpu_")
 
 
+def test_bundles_that_could_not_be_listed_are_asked_for_with_the_next_file(
+    opened: Opened, tmp_path: Path
+) -> None:
+    path = csv_of(machine(), tmp_path)
+    page = opened("#/provide", is_away=True)
+    page.route("**/v1/models", lambda route: route.abort())
+    give(page, path)
+    expect(page.get_by_role("alert")).to_contain_text("The list of bundles cannot be read")
+    page.unroute_all()
+    give(page, path)
+    expect(page.get_by_role("button", name="Score 600 points")).to_be_visible()
+
+
 def test_an_npz_that_is_none_is_refused(opened: Opened, tmp_path: Path) -> None:
     page = opened("#/provide")
     path = tmp_path / "broken.npz"
