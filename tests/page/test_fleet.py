@@ -211,6 +211,24 @@ def test_incidents_that_could_not_be_read_are_asked_for_again(
     expect(told(page).first).to_be_visible()
 
 
+def test_what_opened_last_is_on_top_whatever_its_name(opened: Opened, site: Service) -> None:
+    early, late = fleets.fleet(entities=2)
+    strange = "db@5"
+    policy = f"{site.url}/v1/policies/entities/{strange}"
+    httpx2.put(policy, json={"alert_while_calibrating": True}).raise_for_status()
+    first, last = fleets.rows(early, 0, 104), fleets.rows(late, 0, 300)
+    blame(first[100:], early)
+    blame(last[290:], late)
+    fleets.post(site, first)
+    fleets.post(site, [point | {"entity": strange} for point in last])
+    page = opened("#/fleet")
+    expect(row(page, early.name)).to_contain_text("in incident")
+    expect(row(page, strange)).to_contain_text("in incident")
+    expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
+        strange
+    )
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000

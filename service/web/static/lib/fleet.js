@@ -243,6 +243,9 @@ export function incidentOf({ incident, entity, is_open, opened_ms, alert, worst,
   return { incident, entity, isOpen: is_open, openedMs: opened_ms, alert, worst: worst || alert, note };
 }
 
+/** When an incident opened, as its id says: `<entity>@<ms>`, and the name of an entity may hold anything. */
+export const openedIn = (incident) => Number(/@(\d+)[^@]*$/.exec(incident || "")?.[1]);
+
 /** The alert that tells most of an incident: the last one that was told at a new peak. */
 export function worstOf(known, alert) {
   const isOfPeak = alert.kind !== "resolved";

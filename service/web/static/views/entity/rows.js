@@ -4,6 +4,7 @@
 import { useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { ask, path, segment } from "../../lib/api.js";
 import { useAsked } from "../../lib/asked.js";
+import { openedIn } from "../../lib/fleet.js";
 
 const MOST_ROWS = 2_000;
 const ALL = 1_000; // as many as may be asked for
@@ -55,7 +56,7 @@ export function useRows(entity) {
  */
 export function useWithIncident(rows, dimensions, chosen) {
   const first = rows[0]?.timestamp_ms ?? Infinity;
-  const isEarlier = Number(/@(\d+)[^@]*$/.exec(chosen || "")?.[1]) < first;
+  const isEarlier = openedIn(chosen) < first;
   const { answer, problem } = useAsked(isEarlier ? `/v1/incidents/${segment(chosen)}/rows` : null);
   return useMemo(() => {
     if (!isEarlier || (!answer && !problem)) return { rows, lack: "" };
