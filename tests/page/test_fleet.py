@@ -300,6 +300,26 @@ def test_a_service_that_comes_back_is_found_again(opened: Opened, site: Service)
     expect(row(page, machine.name)).to_contain_text("in incident")
 
 
+def test_what_was_told_before_the_socket_could_be_opened_is_there(
+    opened: Opened, site: Service
+) -> None:
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("", is_away=True)
+    page.goto("about:blank")
+    page.route_web_socket("**/v1/alerts*", lambda socket: socket.close(code=1013))
+    page.goto(f"{site.url}/#/fleet?span=day")
+    expect(row(page, machine.name)).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("reconnecting")
+    before = told(page).count()
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    expect(row(page, machine.name)).to_contain_text("in incident")
+    page.route_web_socket("**/v1/alerts*", lambda socket: socket.connect_to_server() and None)
+    expect(page.get_by_role("status").first).to_contain_text("live")
+    until(lambda: told(page).count() > before, "the incident of which the socket did not tell")
+
+
 def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site: Service) -> None:
     machines = fleets.fleet()
     machine, start, _ = struck(machines)

@@ -47,9 +47,8 @@ class FleetState {
     listen({
       onAlert: (alert) => this.#hear(alert),
       onGap: (missed) => this.#miss(missed),
-      onState: (line) => line !== this.line && this.#tell({ line }),
+      onState: (line) => line !== this.line && this.#turn(line),
     });
-    this.#recall();
     this.#ask();
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#ask());
   }
@@ -224,6 +223,12 @@ class FleetState {
       if (this.incidents.size <= MOST_INCIDENTS) break;
       if (!old.isOpen) this.incidents.delete(id);
     }
+  }
+
+  /** What was told before the socket listened is asked for, be it that it could not be opened for long. */
+  #turn(line) {
+    this.#tell({ line });
+    if (line === "live") this.#recall();
   }
 
   #miss(missed) {
