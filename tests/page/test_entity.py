@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 Picture = Callable[[Page, str], None]
 PHONE = {"width": 390, "height": 844}
 NODE = "node-02"
+SEEN_TEN_TIMES = """() => {
+  for (let at = 0; at < 10; at++) document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 def kept(site: Service, entity: str = NODE, *, rows: int = 1) -> dict:  # type: ignore[type-arg]
@@ -114,6 +117,21 @@ def test_points_that_come_are_added_and_those_that_the_service_drops_stay(
     expect(shown_in(page)).to_contain_text(f", {count + 5} points")
     fleets.post(site, fleets.rows(machines[1], 305, 345))  # more at once than are asked for
     expect(shown_in(page)).to_contain_text(f", {count + 45} points")
+
+
+def test_a_page_that_is_left_and_seen_again_asks_no_more_than_before(
+    opened: Opened, site: Service
+) -> None:
+    posted(site)
+    page = opened(f"#/entity/{NODE}")
+    expect(heat(page)).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(SEEN_TEN_TIMES)
+    page.wait_for_timeout(2_000)
+    asked.clear()
+    page.wait_for_timeout(5_000)
+    assert sum("/v1/entities/" in url for url in asked) <= 5, "once a second"
 
 
 def test_pointing_tells_value_expected_band_and_share(opened: Opened, site: Service) -> None:
@@ -231,6 +249,51 @@ def test_an_incident_is_found_acknowledged_labelled_and_remarked(
     mine.get_by_role("button", name="False").click()
     expect(mine.get_by_role("button", name="False")).to_have_attribute("aria-pressed", "false")
     assert "label" not in incidents_of(site)[0]["note"]
+
+
+def test_a_label_is_taken_back_and_that_of_somebody_else_is_seen(
+    opened: Opened, site: Service
+) -> None:
+    posted(site)
+    strike(site)
+    note = f"{site.url}/v1/incidents/{incidents_of(site)[0]['incident']}/note"
+    httpx2.put(note, json={"label": "true"}).raise_for_status()
+    page = opened("#/fleet")
+    expect(told(page).first.get_by_role("combobox")).to_have_value("true")
+    httpx2.put(note, json={"label": "false"}).raise_for_status()
+    page.get_by_role("link", name=NODE, exact=True).last.click()
+    said = told(page).first.get_by_role("button", name="False")
+    expect(said).to_have_attribute("aria-pressed", "true")
+    said.click()
+    expect(said).to_have_attribute("aria-pressed", "false")
+    assert "label" not in incidents_of(site)[0]["note"]
+    again = opened(f"#/entity/{NODE}")
+    expect(told(again).first.get_by_role("button", name="False")).to_be_visible()
+    httpx2.put(note, json={"label": "true"}).raise_for_status()
+    again.reload()
+    true = told(again).first.get_by_role("button", name="True")
+    expect(true).to_have_attribute("aria-pressed", "true")
+    true.click()
+    expect(true).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_focus_is_where_it_was_when_a_question_is_over(opened: Opened, site: Service) -> None:
+    posted(site)
+    strike(site)
+    page = opened(f"#/entity/{NODE}")
+    for name in ("Remark", "New normal"):
+        asking = told(page).first.get_by_role("button", name=name)
+        asking.focus()
+        for leave in (lambda: page.keyboard.press("Escape"), cancel(page)):
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("dialog")).to_be_visible()
+            leave()
+            expect(page.get_by_role("dialog")).to_be_hidden()
+            expect(asking).to_be_focused()
+
+
+def cancel(page: Page) -> Callable[[], None]:
+    return lambda: page.get_by_role("button", name="Cancel").press("Enter")
 
 
 def test_new_normal_says_what_it_does_and_ends_the_incident(
@@ -388,10 +451,16 @@ def test_a_name_that_nobody_knows_leads_back(
     picture(page, "entity-unknown")
 
 
-def test_a_forgotten_entity_stays_on_the_page_with_a_word(opened: Opened, site: Service) -> None:
+def test_a_forgotten_entity_stays_on_the_page_with_a_word_until_it_comes_back(
+    opened: Opened, site: Service
+) -> None:
     posted(site)
     page = opened(f"#/entity/{NODE}", refused=404)
     expect(heat(page)).to_be_visible()
     httpx2.delete(f"{site.url}/v1/entities/{NODE}").raise_for_status()
-    expect(page.get_by_text("has forgotten this entity")).to_be_visible()
+    gone = page.get_by_text("has forgotten this entity")
+    expect(gone).to_be_visible()
     expect(heat(page)).to_be_visible()
+    fleets.posted(site, until=60, entities=3)  # it comes back
+    expect(gone).to_be_hidden()
+    expect(shown_in(page)).to_contain_text("60 points")

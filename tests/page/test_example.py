@@ -8,10 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Opened, shipped
-from tests.system.processes import Service
+from tests.system.processes import Service, until
 
 Picture = Callable[[Page, str], None]
 ADDRESS = "#/example/simulated-fleet/node-03"
+PIXELS = "(canvas) => canvas.toDataURL()"
 BUDGET = "False-alarm budget, false incidents per entity and day"
 
 
@@ -90,6 +91,16 @@ def test_the_slider_moves_marks_and_measures_and_the_address_keeps_it(opened: Op
     assert "budget" not in page.url
 
 
+def test_every_press_of_a_key_moves_the_slider(opened: Opened) -> None:
+    page = opened(f"{ADDRESS}?budget=1")
+    slider = page.get_by_label(BUDGET)
+    slider.focus()
+    start = int(slider.input_value())
+    for step in range(1, 31):
+        slider.press("ArrowRight")
+        expect(slider).to_have_value(str(start + step))
+
+
 def test_expected_anomalies_mark_their_share(opened: Opened) -> None:
     page = opened(f"{ADDRESS}?percentile=1")
     watched(page)
@@ -129,6 +140,18 @@ def test_scoring_can_be_held_and_ended(opened: Opened) -> None:
     expect(page.get_by_text("Ended after")).to_be_visible()
     page.get_by_role("button", name="Score again").click()
     watched(page)
+
+
+def test_a_stretch_that_is_not_scored_yet_has_its_axis(opened: Opened) -> None:
+    page = opened(f"{ADDRESS}?to=2000")
+    expect(page.get_by_role("img", name="Score of node-03")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused at")).to_be_visible()
+    page.wait_for_timeout(1_500)  # the piece that was on its way has come
+    axis = page.locator(".scored .chart canvas").first
+    before = axis.evaluate(PIXELS)
+    page.get_by_role("button", name="Whole series").click()
+    until(lambda: axis.evaluate(PIXELS) != before, "the axis of the whole series")
 
 
 def test_an_example_that_is_not_there_says_so(opened: Opened) -> None:

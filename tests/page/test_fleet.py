@@ -20,6 +20,11 @@ from tests.system.processes import Service, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 Picture = Callable[[Page, str], None]
 PHONE = {"width": 390, "height": 844}
+HIDE = """() => {
+  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  window.requestAnimationFrame = () => 1;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 def row(page: Page, entity: str) -> Locator:
@@ -126,6 +131,16 @@ def test_what_people_say_of_an_incident_is_kept(opened: Opened, site: Service) -
     expect(page.get_by_role("button", name="Acknowledged")).to_have_count(0)
 
 
+def test_an_incident_keeps_its_place_when_something_is_said_of_it(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site)
+    page = opened("#/fleet")
+    expect(told(page).nth(2)).to_be_visible()
+    told(page).last.get_by_role("button", name="Acknowledge").click()
+    expect(told(page).last.get_by_role("button", name="Acknowledged")).to_be_visible()
+
+
 def test_a_resolved_incident_says_what_it_was_and_leads_to_it(
     opened: Opened, site: Service
 ) -> None:
@@ -167,6 +182,53 @@ def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
     page.wait_for_url(re.compile("#/entity/node-02"))
 
 
+def test_an_entity_that_is_forgotten_under_the_pointer_breaks_nothing(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site, until=120, entities=3)
+    page = opened("#/fleet?sort=name")
+    box = page.get_by_label("Severity by entity and time").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 50, box["y"] + box["height"] - 3)
+    expect(page.locator(".hint")).to_contain_text("node-03")
+    httpx2.delete(f"{site.url}/v1/entities/node-03").raise_for_status()
+    expect(page.locator(".hint")).to_be_hidden()
+    expect(row(page, "node-03")).to_be_hidden()
+    expect(row(page, "node-02")).to_be_visible()
+
+
+def test_incidents_that_could_not_be_read_are_asked_for_again(
+    opened: Opened, site: Service
+) -> None:
+    fleets.posted(site)
+    page = opened("#/promise", is_away=True)
+    page.route("**/v1/incidents?*", lambda route: route.abort())
+    page.reload()
+    page.get_by_role("link", name="Fleet", exact=True).click()
+    expect(row(page, "node-01")).to_be_visible()
+    expect(page.get_by_text("None so far")).to_be_visible()
+    page.unroute_all()
+    expect(told(page).first).to_be_visible()
+
+
+def test_what_opened_last_is_on_top_whatever_its_name(opened: Opened, site: Service) -> None:
+    early, late = fleets.fleet(entities=2)
+    strange = "db@5"
+    policy = f"{site.url}/v1/policies/entities/{strange}"
+    httpx2.put(policy, json={"alert_while_calibrating": True}).raise_for_status()
+    first, last = fleets.rows(early, 0, 104), fleets.rows(late, 0, 300)
+    blame(first[100:], early)
+    blame(last[290:], late)
+    fleets.post(site, first)
+    fleets.post(site, [point | {"entity": strange} for point in last])
+    page = opened("#/fleet")
+    expect(row(page, early.name)).to_contain_text("in incident")
+    expect(row(page, strange)).to_contain_text("in incident")
+    expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
+        strange
+    )
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000
@@ -182,6 +244,22 @@ def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: S
     rows = page.get_by_role("rowgroup", name="Entities in order")
     rows.evaluate("(element) => { element.scrollTop = element.scrollHeight; }")
     expect(row(page, "pod-02999")).to_be_visible()
+
+
+def test_a_page_behind_others_counts_in_its_title_what_is_open(
+    opened: Opened, site: Service
+) -> None:
+    """A browser draws no frames for a page that is hidden."""
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("#/fleet")
+    expect(row(page, machine.name)).to_be_visible()
+    before = page.title()
+    page.evaluate(HIDE)
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    expect(page).to_have_title(re.compile(r"^\(1\) Fleet"))
+    assert before == "Fleet \u00b7 Gaugewatch"
 
 
 def test_a_page_that_slept_goes_on_without_a_gap(opened: Opened, site: Service) -> None:
@@ -222,6 +300,26 @@ def test_a_service_that_comes_back_is_found_again(opened: Opened, site: Service)
     expect(row(page, machine.name)).to_contain_text("in incident")
 
 
+def test_what_was_told_before_the_socket_could_be_opened_is_there(
+    opened: Opened, site: Service
+) -> None:
+    machines = fleets.fleet()
+    machine, start, _ = struck(machines)
+    fleets.post(site, fleets.rows(machine, 0, start))
+    page = opened("", is_away=True)
+    page.goto("about:blank")
+    page.route_web_socket("**/v1/alerts*", lambda socket: socket.close(code=1013))
+    page.goto(f"{site.url}/#/fleet?span=day")
+    expect(row(page, machine.name)).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("reconnecting")
+    before = told(page).count()
+    fleets.post(site, fleets.rows(machine, start, start + 3))
+    expect(row(page, machine.name)).to_contain_text("in incident")
+    page.route_web_socket("**/v1/alerts*", lambda socket: socket.connect_to_server() and None)
+    expect(page.get_by_role("status").first).to_contain_text("live")
+    until(lambda: told(page).count() > before, "the incident of which the socket did not tell")
+
+
 def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site: Service) -> None:
     machines = fleets.fleet()
     machine, start, _ = struck(machines)
@@ -242,3 +340,37 @@ def test_alerts_that_are_no_longer_kept_leave_a_visible_gap(opened: Opened, site
     expect(row(page, machine.name)).to_contain_text("in incident")
     page.get_by_role("button", name="Understood").click()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_old_incident_is_open_until_it_ends_however_many_came_after_it(
+    opened: Opened, site: Service
+) -> None:
+    late, busy = fleets.fleet(entities=2)
+    first, many = fleets.rows(late, 0, 200), fleets.rows(busy, 0, 600)
+    blame(first[100:104], late)
+    for point in range(120, 600, 8):
+        blame(many[point : point + 1], busy)
+    fleets.post(site, first[:104])
+    fleets.post(site, many)
+    page = opened("#/fleet?label=open", is_away=True)
+    mine = told(page).filter(has_text=late.name)
+    expect(mine).to_contain_text("open")
+    page.context.set_offline(True)
+    site.terminate()
+    site.process.wait()
+    site.start()
+    fleets.post(site, first[104:])
+    with Redis.from_url(site.redis_url) as store:
+        assert store.delete(*[name for name in store.scan_iter() if b"alerts" in name]) > 0
+    page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_contain_text("no longer kept")
+    expect(mine).to_have_count(0)
+
+
+def blame(points: list[dict[str, object]], machine: SimulatedEntity) -> None:
+    """Let a cache be hit less and pages fault more at these points."""
+    hits, faults = (machine.dimensions.index(name) for name in ("cache_hit_ratio", "page_faults"))
+    for point in points:
+        assert isinstance(point["values"], list)
+        point["values"][hits] -= 0.15
+        point["values"][faults] *= 2

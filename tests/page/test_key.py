@@ -36,3 +36,15 @@ def test_a_key_is_asked_for_and_opens_the_page(opened: Opened) -> None:
     field.press("Enter")
     expect(page.get_by_role("heading", name="simulated-fleet")).to_be_visible()
     expect(page.get_by_role("status").first).to_contain_text("live")
+
+
+def test_what_can_be_no_key_is_said_and_another_may_be_entered(opened: Opened) -> None:
+    page = opened("#/models", refused=401, is_away=True)
+    field = page.get_by_label("Key", exact=True)
+    for strange in (f"Bearer {KEY}", "schl\u00fcssel\u2192", "a/b="):
+        field.fill(strange)
+        field.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("A key has letters")
+    field.fill(KEY)
+    field.press("Enter")
+    expect(page.get_by_role("heading", name="simulated-fleet")).to_be_visible()

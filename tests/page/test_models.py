@@ -17,6 +17,9 @@ from tests.system.processes import ROOT, Service
 
 BUNDLE = "simulated-fleet"
 CURRENT = (ROOT / "exported_models" / BUNDLE / "current").read_text().strip()
+SHOWN_AS = """(state) => Object.defineProperty(
+  document, "visibilityState", { value: state, configurable: true }
+)"""
 OTHERS = sorted(
     path.name
     for path in (ROOT / "exported_models" / BUNDLE).iterdir()
@@ -206,6 +209,21 @@ def test_a_shadow_is_started_compared_in_words_and_stopped(
     page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
     expect(shadow).to_have_count(0)
     assert state(site)["shadow"] is None
+
+
+def test_a_shadow_is_followed_again_after_the_page_was_hidden(
+    site: Service, opened: Opened
+) -> None:
+    page = opened(f"#/models/{BUNDLE}")
+    page.get_by_role("button", name=f"Shadow {OTHERS[0]}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start the shadow").click()
+    shadow = page.get_by_role("region", name=re.compile("scores silently"))
+    expect(shadow).to_contain_text("No point was scored by both yet")
+    page.evaluate(SHOWN_AS, "hidden")
+    page.wait_for_timeout(6_000)  # longer than between two questions
+    page.evaluate(SHOWN_AS, "visible")
+    post(site, rows(fleet(entities=1)[0], 0, 100))
+    expect(shadow).to_contain_text("100 points came")
 
 
 def test_assignments_are_edited_with_a_look_at_what_changes(

@@ -79,6 +79,20 @@ def test_a_percent_sign_that_somebody_typed_breaks_nothing(opened: Opened) -> No
     expect(page.get_by_text("points to warm up")).to_be_visible()
 
 
+@pytest.mark.parametrize("place", ["constructor", "__proto__", "nowhere"])
+def test_a_view_that_there_is_not_leads_back(opened: Opened, place: str) -> None:
+    page = opened(f"#/{place}")
+    expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible()
+    expect(page).to_have_title("Gaugewatch")
+
+
+@pytest.mark.parametrize("end", ["Infinity", "99999999999999999999"])
+def test_a_time_that_no_calendar_has_is_left_out(opened: Opened, end: str) -> None:
+    page = opened(f"#/entity/{NAMES[1]}?from=1700000000000&to={end}")
+    expect(page.get_by_text("points to warm up")).to_be_visible()
+    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+
+
 def test_an_odd_entity_without_an_incident_says_why(opened: Opened) -> None:
     page = opened(f"#/entity/{MARKUP.replace('/', '%2F')}")
     expect(page.get_by_text("No incident opens, because no bundle was trained on")).to_be_visible()
@@ -107,6 +121,13 @@ def test_a_fleet_that_is_not_the_newest_says_so(opened: Opened) -> None:
     expect(page.get_by_text("the store does not answer")).to_be_visible()
     page.unroute_all()
     expect(page.get_by_text("the store does not answer")).to_be_hidden()
+
+
+def test_a_fleet_that_is_not_answered_is_not_the_newest_either(opened: Opened) -> None:
+    page = opened("#/fleet")
+    expect(page.get_by_role("table")).to_be_visible()
+    page.route("**/v1/fleet?*", lambda route: None)  # as over a line that died
+    expect(page.get_by_text("Not the newest: the service has not answered yet")).to_be_visible()
 
 
 def test_a_view_that_cannot_be_loaded_says_so_and_is_tried_again(opened: Opened) -> None:

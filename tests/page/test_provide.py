@@ -282,11 +282,37 @@ def test_columns_nobody_uses_may_hold_anything_and_names_are_matched_by_hand(
     expect(alert).to_contain_text("row 2, column host: expected a number, came 'web'")
 
 
+def test_a_single_point_is_a_series_too(opened: Opened, tmp_path: Path) -> None:
+    entity = machine()
+    path = tmp_path / "one.csv"
+    values = ",".join(map(str, entity.test[0].tolist()))
+    path.write_text(f"time,{','.join(entity.dimensions)}\n2026-01-01T00:00:00Z,{values}\n")
+    page = provided(opened, path)
+    page.get_by_role("button", name="Score 1 point").click()
+    expect(page.get_by_text("1 point scored in")).to_be_visible()
+    region = page.get_by_role("region", name="Score over time")
+    expect(region.get_by_text("to \u2013")).to_be_hidden()
+    expect(region.get_by_role("button", name="Whole series")).to_be_disabled()
+
+
 def test_a_file_that_fits_no_bundle_says_what_is_missing(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "other.csv"
     path.write_text("a,b\n1,2\n")
     page = provided(opened, path)
     expect(page.get_by_role("alert")).to_contain_text("have no column of this file: cpu_")
+
+
+def test_bundles_that_could_not_be_listed_are_asked_for_with_the_next_file(
+    opened: Opened, tmp_path: Path
+) -> None:
+    path = csv_of(machine(), tmp_path)
+    page = opened("#/provide", is_away=True)
+    page.route("**/v1/models", lambda route: route.abort())
+    give(page, path)
+    expect(page.get_by_role("alert")).to_contain_text("The list of bundles cannot be read")
+    page.unroute_all()
+    give(page, path)
+    expect(page.get_by_role("button", name="Score 600 points")).to_be_visible()
 
 
 def test_an_npz_that_is_none_is_refused(opened: Opened, tmp_path: Path) -> None:

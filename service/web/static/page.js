@@ -14,9 +14,11 @@ const VIEWS = [
   ["models", "Models"],
   ["promise", "Alarm promise"],
 ];
-const TITLES = Object.fromEntries(VIEWS);
+const KEY_FORM = /^[\w.~-]+$/; // what fits a header and a subprotocol
+const TITLES = { __proto__: null, ...Object.fromEntries(VIEWS) };
 // what an operator does not need at once is loaded when it is opened
 const LATER = {
+  __proto__: null, // an address may name anything
   entity: () => import("./views/entity.js").then((m) => m.Entity),
   example: () => import("./views/example.js").then((m) => m.Example),
   provide: () => import("./views/provide.js").then((m) => m.Provide),
@@ -90,14 +92,14 @@ function ThemeChoice() {
 }
 
 function View({ route }) {
-  const [loaded, setLoaded] = useState({ fleet: Fleet });
+  const [loaded, setLoaded] = useState({ __proto__: null, fleet: Fleet });
   const [failed, setFailed] = useState(null), [turn, setTurn] = useState(0);
   const load = LATER[route.view];
   useEffect(() => {
     if (!load || loaded[route.view]) return;
     setFailed(null);
     load().then(
-      (view) => setLoaded((all) => ({ ...all, [route.view]: view })),
+      (view) => setLoaded((all) => ({ __proto__: null, ...all, [route.view]: view })),
       () => setFailed(route.view),
     );
   }, [route.view, turn]);
@@ -115,8 +117,12 @@ function View({ route }) {
 
 function KeyForm() {
   const [text, setText] = useState("");
+  const [isStrange, setStrange] = useState(false);
   const enter = (event) => {
     event.preventDefault();
+    const isKey = KEY_FORM.test(text.trim());
+    setStrange(!isKey);
+    if (!isKey) return;
     key.set(text.trim());
     location.reload();
   };
@@ -126,10 +132,12 @@ function KeyForm() {
     <h2>This service wants a key</h2>
     <p>It stays in this tab and is sent to this service alone.</p>
     <p class="row" style=${{ justifyContent: "center" }}>
-      <input ref=${field} type="password" autocomplete="off" aria-label="Key" value=${text} onInput=${(event) => setText(event.target.value)} />
+      <input ref=${field} type="password" autocomplete="off" aria-label="Key" value=${text}
+        onInput=${(event) => setText(event.target.value)} />
       <button class="first">Enter</button>
     </p>
-    ${key.get() && html`<p class="note bad" role="alert">The key of this tab is not known here.</p>`}
+    ${isStrange ? html`<p class="note bad" role="alert">A key has letters, digits and . _ ~ - alone.</p>`
+      : key.get() && html`<p class="note bad" role="alert">The key of this tab is not known here.</p>`}
   </form>`;
 }
 

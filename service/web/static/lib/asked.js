@@ -19,12 +19,15 @@ export function useAsked(place, { everyMs = 0 } = {}) {
     }
     const abort = new AbortController();
     setKnown((before) => (before.place === place ? { ...before, isAsking: true } : { isAsking: true }));
-    take(place, abort.signal).then(
-      (found) => setKnown({ ...found, place, isAsking: false }),
-      (problem) => problem.name !== "AbortError" && setKnown({ place, problem, isAsking: false }),
-    );
-    const again = () => document.visibilityState === "visible" && setTurn((last) => last + 1);
-    const timer = everyMs ? setTimeout(again, everyMs) : 0;
+    let timer = 0;
+    const wait = () => (timer = everyMs ? setTimeout(look, everyMs) : 0);
+    const look = () => (document.visibilityState === "visible" ? setTurn((last) => last + 1) : wait());
+    const settle = (found) => {
+      if (abort.signal.aborted) return;
+      setKnown({ ...found, place, isAsking: false });
+      wait();
+    };
+    take(place, abort.signal).then(settle, (problem) => settle({ problem }));
     return () => {
       abort.abort();
       clearTimeout(timer);

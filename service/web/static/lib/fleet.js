@@ -2,17 +2,24 @@
 // by `/v1/fleet?since=`, and the incidents, kept up to date by the socket of alerts.
 
 import { useEffect, useRef, useState } from "./html.js";
-import { ask, listen, path, segment } from "./api.js";
+import { Problem, ask, listen, path, segment } from "./api.js";
 
 export const CELLS = 60;
 const EVERY_MS = 1_000;
 const EVERY_HIDDEN_MS = 15_000;
+const LATE_MS = 4_000; // without an answer, from which on it is said
+const LONGEST_MS = 30_000; // that an answer is waited for; the line it was asked over may be dead
+const LATE = new Problem(0, { code: "late", detail: "the service has not answered yet" });
 const STALE_PERIODS = 3, STALE_LEAST_MS = 15_000;
 const MOST_INCIDENTS = 200;
+const NEWEST_INCIDENTS = 50; // asked for, beside those that are open
+
+/** The note of an incident of which only the socket told. */
+export const UNHEARD = Object.freeze({});
 
 class FleetState {
   entities = new Map(); // name -> entity, as `taken` makes it
-  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest last
+  incidents = new Map(); // id -> { incident, entity, isOpen, openedMs, alert, worst, note }, newest told last
   open = new Set(); // ids
   models = [];
   span = "hour";
@@ -31,6 +38,7 @@ class FleetState {
   #timer = 0;
   #isStarted = false;
   #isAsking = false;
+  #isRecalled = false; // what is kept of incidents has been asked for
 
   /** Begin to ask and to listen; for the life of the page. */
   start() {
@@ -39,9 +47,8 @@ class FleetState {
     listen({
       onAlert: (alert) => this.#hear(alert),
       onGap: (missed) => this.#miss(missed),
-      onState: (line) => line !== this.line && this.#tell({ line }),
+      onState: (line) => line !== this.line && this.#turn(line),
     });
-    this.#recall();
     this.#ask();
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#ask());
   }
@@ -108,13 +115,17 @@ class FleetState {
     if (this.#isAsking) return;
     this.#isAsking = true;
     const span = this.span;
+    const late = setTimeout(() => this.#tell({ problem: LATE }), LATE_MS);
     try {
-      const answer = await ask(path("/v1/fleet", { since: this.#next, span }));
+      const place = path("/v1/fleet", { since: this.#next, span });
+      const answer = await ask(place, { signal: AbortSignal.timeout(LONGEST_MS) });
       if (span === this.span) this.#take(answer);
+      if (!this.#isRecalled) this.#recall();
     } catch (problem) {
       if (problem.code === "bad_cursor") this.#next = null;
       this.#tell({ problem });
     }
+    clearTimeout(late);
     this.#isAsking = false;
     const pause = document.visibilityState === "visible" ? EVERY_MS : EVERY_HIDDEN_MS;
     this.#timer = setTimeout(() => this.#ask(), span === this.span ? pause : 0);
@@ -151,14 +162,40 @@ class FleetState {
     });
   }
 
+  /** What is kept of incidents; where that is not answered, it is asked again after the next answer. */
   async #recall() {
+    this.#isRecalled = true;
     try {
-      const page = await ask(path("/v1/incidents", { limit: 50 }));
-      for (const incident of page.incidents.reverse()) this.#keep(incident);
+      const wanted = [{ limit: NEWEST_INCIDENTS }, { is_open: true, limit: MOST_INCIDENTS }];
+      const pages = await Promise.all(wanted.map((one) => ask(path("/v1/incidents", one))));
+      const answered = pages.flatMap((page) => page.incidents).sort((one, other) => one.opened_ms - other.opened_ms);
+      for (const one of answered) this.#keep(one);
+      const told = new Set(answered.map((one) => one.incident));
+      for (const id of this.open) if (!told.has(id)) await this.#review(id);
+      const inOrder = [...this.incidents].sort(([, one], [, other]) => one.openedMs - other.openedMs);
+      this.incidents = new Map(inOrder);
       this.#tell({});
     } catch (problem) {
+      this.#isRecalled = false;
       this.#tell({ problem });
     }
+  }
+
+  /** One that was open when it was last told, and is not among those that are. */
+  async #review(id) {
+    try {
+      this.#keep(await ask(`/v1/incidents/${segment(id)}`));
+    } catch (problem) {
+      if (problem.code !== "unknown_incident") throw problem;
+      this.incidents.delete(id);
+      this.open.delete(id);
+    }
+  }
+
+  /** What was answered elsewhere of incidents: those that are known here are as it says. */
+  learn(answered) {
+    for (const one of answered) if (this.incidents.has(one.incident)) this.#keep(one);
+    this.#tell({});
   }
 
   #keep(answered) {
@@ -170,15 +207,15 @@ class FleetState {
 
   #hear(alert) {
     const known = this.incidents.get(alert.incident);
+    this.incidents.delete(alert.incident); // the newest told comes last
     this.#put({
       incident: alert.incident, entity: alert.entity, isOpen: alert.kind !== "resolved",
-      openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || {},
+      openedMs: alert.opened_ms, alert, worst: worstOf(known?.worst, alert), note: known?.note || UNHEARD,
     });
     this.#tell({});
   }
 
   #put(one) {
-    this.incidents.delete(one.incident); // the newest told comes last
     this.incidents.set(one.incident, one);
     if (one.isOpen) this.open.add(one.incident);
     else this.open.delete(one.incident);
@@ -186,6 +223,12 @@ class FleetState {
       if (this.incidents.size <= MOST_INCIDENTS) break;
       if (!old.isOpen) this.incidents.delete(id);
     }
+  }
+
+  /** What was told before the socket listened is asked for, be it that it could not be opened for long. */
+  #turn(line) {
+    this.#tell({ line });
+    if (line === "live") this.#recall();
   }
 
   #miss(missed) {
@@ -204,6 +247,9 @@ class FleetState {
 export function incidentOf({ incident, entity, is_open, opened_ms, alert, worst, note }) {
   return { incident, entity, isOpen: is_open, openedMs: opened_ms, alert, worst: worst || alert, note };
 }
+
+/** When an incident opened, as its id says: `<entity>@<ms>`, and the name of an entity may hold anything. */
+export const openedIn = (incident) => Number(/@(\d+)[^@]*$/.exec(incident || "")?.[1]);
 
 /** The alert that tells most of an incident: the last one that was told at a new peak. */
 export function worstOf(known, alert) {
@@ -226,7 +272,11 @@ export function useFleet(choose) {
       const now = chosen.current(fleet);
       setSeen((before) => (isSame(before, now) ? before : now));
     };
-    const stop = fleet.subscribe(() => (frame ||= requestAnimationFrame(look)));
+    const follow = () => {
+      if (document.visibilityState === "hidden") look(); // there are no frames, and the title still tells
+      else frame ||= requestAnimationFrame(look);
+    };
+    const stop = fleet.subscribe(follow);
     look();
     return () => {
       stop();

@@ -12,8 +12,9 @@ import { colour, onTheme } from "./theme.js";
  * the levels do.
  */
 export function HeatMap({ levels, rows, columns, rowHeight, label, describe, onPick, onPoint, version }) {
-  const canvas = useRef(null), latest = useRef({}), [at, setAt] = useState(null);
-  const [hint, setHint] = useState(null);
+  const canvas = useRef(null), latest = useRef({});
+  const [framed, setAt] = useState(null), [hint, setHint] = useState(null);
+  const at = framed && framed[0] < rows && framed[1] < columns ? framed : null; // what was under it may be gone
   latest.current = { levels, rows, columns, at };
 
   const draw = () => canvas.current && paint(canvas.current, latest.current);
@@ -25,23 +26,27 @@ export function HeatMap({ levels, rows, columns, rowHeight, label, describe, onP
     return () => watch.disconnect();
   }, []);
 
+  const inside = (row, column) => [clamp(row, rows), clamp(column, columns)];
   const move = (row, column, place) => {
     if (rows === 0) return;
-    const to = [Math.max(0, Math.min(rows - 1, row)), Math.max(0, Math.min(columns - 1, column))];
+    const to = inside(row, column);
     setAt(to);
     setHint(place ? { ...place, text: describe(...to) } : null);
     onPoint?.(...to);
   };
   const cellOf = (event) => {
     const box = canvas.current.getBoundingClientRect();
-    return [
+    return inside(
       Math.floor(((event.clientY - box.top) / box.height) * rows),
       Math.floor(((event.clientX - box.left) / box.width) * columns),
-    ];
+    );
   };
   const keys = (event) => {
     const [row, column] = at || [0, columns - 1];
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -column], End: [0, columns], PageUp: [-10, 0], PageDown: [10, 0] };
+    const steps = {
+      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+      Home: [0, -column], End: [0, columns], PageUp: [-10, 0], PageDown: [10, 0],
+    };
     if (event.key === "Enter" && at) return onPick?.(...at);
     const step = steps[event.key];
     if (!step) return;
@@ -61,10 +66,14 @@ export function HeatMap({ levels, rows, columns, rowHeight, label, describe, onP
       onPointerLeave=${leave} onBlur=${leave} onKeyDown=${keys}
       onClick=${(event) => onPick?.(...cellOf(event))} />
     <span class="unseen" aria-live="polite">${hint ? "" : text}</span>
-    ${hint && html`<div class="hint" style=${{ left: `${Math.min(hint.left + 14, innerWidth - 300)}px`, top: `${hint.top + 18}px` }}>${hint.text}</div>`}
+    ${at && hint && html`<div class="hint" style=${besides(hint)}>${hint.text}</div>`}
     ${at && !hint && html`<p class="small soft">${text}</p>`}
   </div>`;
 }
+
+const clamp = (place, count) => Math.max(0, Math.min(count - 1, place));
+
+const besides = ({ left, top }) => ({ left: `${Math.min(left + 14, innerWidth - 300)}px`, top: `${top + 18}px` });
 
 /** Every cell one pixel of an image that the canvas then enlarges: the cost is that of the cells. */
 function paint(canvas, { levels, rows, columns, at }) {

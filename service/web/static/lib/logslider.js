@@ -13,7 +13,7 @@ export function LogSlider({ label, least, most, value, marked, markedTitle, onIn
   const placeOf = (one) => Math.max(0, Math.min(last, STEPS * Math.log10(one / least)));
   const valueOf = (place) => {
     if (marked && Math.abs(place - placeOf(marked)) <= 0.5) return marked;
-    return Number((least * 10 ** (place / STEPS)).toPrecision(2));
+    return Number((least * 10 ** (place / STEPS)).toPrecision(3)); // with fewer digits two places would be one
   };
   const decades = Array.from({ length: last / STEPS + 1 }, (_, at) => Number((least * 10 ** at).toPrecision(1)));
   const left = (one) => ({ left: `calc(8px + (100% - 16px) * ${placeOf(one) / last})` }); // the thumb is 16 wide

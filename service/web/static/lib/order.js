@@ -1,5 +1,7 @@
 // Which entities are shown, and in what order.
 
+import { openedIn } from "./fleet.js";
+
 const RECENT_CELLS = 10; // "worst" looks at so many of the newest cells
 
 export const SORTS = { worst: "Worst first", name: "By name", model: "By model" };
@@ -27,8 +29,7 @@ function byWorst(fleet, entities) {
 }
 
 function keyOf(fleet, entity) {
-  const opened = entity.incident ? Number(/@(\d+)/.exec(entity.incident)?.[1] || 1) : 0;
-  if (opened) return 1e6 + opened;
+  if (entity.incident) return 1e6 + openedIn(entity.incident);
   return worst(fleet, entity, RECENT_CELLS);
 }
 

@@ -29,7 +29,7 @@ export function Progress({ series, run, again }) {
   if (!isRunning) {
     return html`<p class="row" role="status">
       <span>${have === all && run.state === "done"
-        ? `${count(all)} points scored in ${span(run.took)}, ${count(1000 * rate)} a second.`
+        ? `${count(all)} ${all === 1 ? "point" : "points"} scored in ${span(run.took)}, ${count(1000 * rate)} a second.`
         : `Ended after ${done}. What is below is what was found until there.`}</span>
       <button onClick=${again}>Score again</button></p>`;
   }

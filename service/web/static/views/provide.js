@@ -12,10 +12,7 @@ export function Provide({ query }) {
   const [series, setSeries] = useState(null), [about, setAbout] = useState(null);
   const [bytes, setBytes] = useState(0), [fault, setFault] = useState(null);
   const latest = useRef(null);
-  useEffect(() => {
-    ask("/v1/models").then(setModels, setFault);
-    return () => latest.current?.close();
-  }, []);
+  useEffect(() => () => latest.current?.close(), []);
 
   const read = async (chosen, part = null) => {
     latest.current?.close();
@@ -24,11 +21,14 @@ export function Provide({ query }) {
     setFile(chosen);
     setSeries(own);
     setAbout(null);
+    setModels(null); // another version may be in force by now
     setFault(null);
     setBytes(0);
     try {
       const found = await own.read(chosen, { part, onBytes: (count) => isLatest() && setBytes(count) });
       if (isLatest()) setAbout(found);
+      const loaded = await ask("/v1/models");
+      if (isLatest()) setModels(loaded);
     } catch (problem) {
       if (isLatest()) setFault(problem);
     }
@@ -40,7 +40,7 @@ export function Provide({ query }) {
     <${Drop} take=${read} isSmall=${Boolean(file)} />
     ${file && !about && !fault && html`<section class="card" role="status"><p>Reading ${file.name} …</p>
       <progress value=${bytes} max=${file.size} aria-label="Reading the file"></progress></section>`}
-    ${fault && html`<${Faults} title=${file ? `${file.name} cannot be read` : "This does not work"} fault=${fault} />`}
+    ${fault && html`<${Faults} title=${`${about ? "The list of bundles" : file.name} cannot be read`} fault=${fault} />`}
     ${!file && html`<${Forms} />`}
     ${about && models && html`<${Chosen} key=${`${file.name}/${about.part}/${file.lastModified}/${file.size}`}
       file=${file} series=${series} about=${about} models=${models} query=${query}

@@ -54,10 +54,10 @@ function wishOf(query) {
   return { budget: given(query.budget, MOST_BUDGET), percentile: given(query.percentile, MOST_PERCENTILE) };
 }
 
-/** The points from..to that are seen. */
+/** The points from..to that are seen, two at least if there are so many. */
 function viewOf(query, all) {
   const from = Math.max(0, Math.min(all - 2, Math.floor(Number(query.from) || 0)));
-  const to = Math.max(from + 2, Math.min(all, Math.floor(Number(query.to) || all)));
+  const to = Math.max(Math.min(from + 2, all), Math.min(all, Math.floor(Number(query.to) || all)));
   return { from, to };
 }
 

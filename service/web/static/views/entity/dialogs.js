@@ -7,7 +7,11 @@ const MOST_CHARACTERS = 2_000;
 
 function Dialog({ title, onClose, children }) {
   const place = useRef(null);
-  useEffect(() => place.current.showModal(), []);
+  useEffect(() => {
+    const before = document.activeElement;
+    place.current.showModal();
+    return () => before?.isConnected && before.focus();
+  }, []);
   return html`<dialog ref=${place} aria-label=${title} onClose=${onClose}>
     <div class="stack"><h2>${title}</h2>${children}</div>
   </dialog>`;

@@ -5,6 +5,7 @@ import { put } from "../../lib/route.js";
 
 const MOST_COLUMNS = 600; // of the heat-map; beyond it a column holds several points
 const DEFAULT_PERIOD_MS = 60_000;
+const MOST_MS = 1e14; // of an address: in the year 5138
 
 /**
  * `{ fromMs, toMs, isLive, periodMs, shown, range, binMs, columns }`: `shown` are the rows inside,
@@ -13,7 +14,7 @@ const DEFAULT_PERIOD_MS = 60_000;
 export function frameOf(rows, query) {
   const periodMs = periodOf(rows);
   const asked = [Number(query.from), Number(query.to)];
-  const isLive = !(asked[0] > 0 && asked[1] >= asked[0]);
+  const isLive = !(asked[0] > 0 && asked[1] >= asked[0] && asked[1] <= MOST_MS);
   const newest = rows.at(-1)?.timestamp_ms ?? Date.now();
   const oldest = rows.length > 1 ? rows[0].timestamp_ms : newest - 10 * periodMs;
   const [fromMs, toMs] = isLive ? [oldest, newest] : asked;

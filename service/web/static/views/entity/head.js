@@ -2,7 +2,7 @@
 
 import { html, useState } from "../../lib/html.js";
 import { save } from "../../lib/api.js";
-import { fleet, useFleet } from "../../lib/fleet.js";
+import { fleet, openedIn, useFleet } from "../../lib/fleet.js";
 import { href } from "../../lib/route.js";
 import { count, fullTime, number, score, span, time } from "../../lib/format.js";
 import { STATUS } from "../../lib/words.js";
@@ -52,7 +52,7 @@ export function Head({ entity, about, rows, incidents, frame, address }) {
 
 function sentenceOf(status, { about, open, rows, stale }) {
   if (open) return `In incident since ${time(open.openedMs)}: ${said(open, rows)}.`;
-  if (status === "incident") return `In incident since ${time(Number(/@(\d+)/.exec(about.incident)?.[1]))}.`;
+  if (status === "incident") return `In incident since ${time(openedIn(about.incident))}.`;
   if (status === "stale") return `No point has come for ${span(fleet.nowMs - stale)}.`;
   if (status === "warming") return `Warming up: ${about.have} of ${about.need} points. It is scored from then on.`;
   if (rows.at(-1)?.is_anomaly && status === "calibrating") return UNTOLD;

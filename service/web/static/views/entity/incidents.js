@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../../lib/html.js";
 import { ask, path, save, segment } from "../../lib/api.js";
-import { fleet, incidentOf, useFleet, worstOf } from "../../lib/fleet.js";
+import { UNHEARD, fleet, incidentOf, useFleet, worstOf } from "../../lib/fleet.js";
 import { put } from "../../lib/route.js";
 import { fullTime, score, span, time } from "../../lib/format.js";
 import { around } from "../incidents.js";
@@ -24,8 +24,12 @@ export function useIncidents(entity, newestMs) {
   const told = useFleet((all) => [...all.incidents.values()].filter((one) => one.entity === entity));
   useEffect(() => {
     let isOver = false;
-    const stop = (page) => isOver || setAsked(page.incidents);
-    ask(path("/v1/incidents", { entity, limit: ASKED })).then(stop, () => {});
+    const take = ({ incidents }) => {
+      if (isOver) return;
+      fleet.learn(incidents); // somebody else may have labelled them
+      setAsked(incidents);
+    };
+    ask(path("/v1/incidents", { entity, limit: ASKED })).then(take, () => {});
     return () => (isOver = true);
   }, [entity, isLive]);
   return useMemo(() => {
@@ -37,10 +41,10 @@ export function useIncidents(entity, newestMs) {
   }, [asked, told, newestMs]);
 }
 
-/** The socket knows the newest alert, and of notes those that were made here. */
+/** The fleet knows the newest alert, and the note unless it only heard of the incident. */
 function newer(before, told) {
   if (!before) return told;
-  const note = Object.keys(told.note).length ? told.note : before.note;
+  const note = told.note === UNHEARD ? before.note : told.note;
   return { ...told, worst: worstOf(before.worst, told.worst), note };
 }
 

@@ -4,12 +4,14 @@
 import { useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { ask, path, segment } from "../../lib/api.js";
 import { useAsked } from "../../lib/asked.js";
+import { openedIn } from "../../lib/fleet.js";
 
 const MOST_ROWS = 2_000;
 const ALL = 1_000; // as many as may be asked for
 const NEWEST = 8;
 const EVERY_MS = 1_000;
 const PAUSE_MS = 5_000; // after a question that was not answered
+const LONGEST_MS = 10_000; // that an answer is waited for
 
 /** `{ about, rows, problem, again }`; `about` is the answer without its rows, null before it came. */
 export function useRows(entity) {
@@ -17,22 +19,24 @@ export function useRows(entity) {
   const [turn, setTurn] = useState(0);
   const kept = useRef(seen);
   useEffect(() => {
-    let timer = 0, isOver = false;
+    let timer = 0, isOver = false, isAsking = false;
     const show = (change) => {
       kept.current = { ...kept.current, ...change };
       setSeen(kept.current);
     };
     const look = async () => {
       clearTimeout(timer);
-      if (document.visibilityState !== "visible") return;
+      if (isAsking || document.visibilityState !== "visible") return;
+      isAsking = true;
       let pause = EVERY_MS;
       try {
         const answer = await read(entity, kept.current);
         if (!isOver && answer) show({ ...answer, problem: null });
       } catch (problem) {
-        pause = problem.code === "unknown_entity" ? Infinity : PAUSE_MS;
+        pause = problem.code === "unknown_entity" && !kept.current.about ? Infinity : PAUSE_MS;
         if (!isOver) show({ problem });
       }
+      isAsking = false;
       if (!isOver && pause < Infinity) timer = setTimeout(look, pause);
     };
     look();
@@ -52,12 +56,13 @@ export function useRows(entity) {
  */
 export function useWithIncident(rows, dimensions, chosen) {
   const first = rows[0]?.timestamp_ms ?? Infinity;
-  const isEarlier = Number(/@(\d+)[^@]*$/.exec(chosen || "")?.[1]) < first;
+  const isEarlier = openedIn(chosen) < first;
   const { answer, problem } = useAsked(isEarlier ? `/v1/incidents/${segment(chosen)}/rows` : null);
   return useMemo(() => {
     if (!isEarlier || (!answer && !problem)) return { rows, lack: "" };
     const isAlike = answer?.dimensions.join("\n") === dimensions.join("\n");
-    const lack = problem ? `${problem.message}.` : isAlike ? "" : `Its points were scored by ${answer.model}, which has other dimensions.`;
+    const other = isAlike ? "" : `Its points were scored by ${answer?.model}, which has other dimensions.`;
+    const lack = problem ? `${problem.message}.` : other;
     const earlier = isAlike ? answer.window.filter((row) => row.timestamp_ms < first) : [];
     return { rows: earlier.length ? [...earlier, ...rows] : rows, lack };
   }, [rows, first, isEarlier, answer, problem]);
@@ -77,7 +82,8 @@ async function read(entity, { about, rows }) {
   return { about: all, rows: [...earlier, ...all.window].slice(-MOST_ROWS) };
 }
 
-const asked = (entity, rows) => ask(path(`/v1/entities/${segment(entity)}`, { rows }));
+const asked = (entity, rows) =>
+  ask(path(`/v1/entities/${segment(entity)}`, { rows }), { signal: AbortSignal.timeout(LONGEST_MS) });
 
 /** Whether the newest few reach back to what is known. */
 function isContinued(few, about, rows) {

@@ -22,7 +22,10 @@ export function Charts({ series, version, decision, incidents, view, see, name }
     () => thin((at) => series.axisMs(at), [verdicts.score, verdicts.severity], from, end, COLUMNS),
     [series, version, from, end],
   );
-  const [score, severity] = useMemo(() => [[drawn[0], drawn[1]], [drawn[0], drawn[2]]], [drawn, decision]);
+  const [score, severity] = useMemo(
+    () => [[drawn[0], drawn[1]], [drawn[0], drawn[2]]],
+    [drawn, decision, to], // where nothing is scored yet, another end is another axis alone
+  );
   const shadeEvents = (chart, context) => shaded(chart, context, series, events, view);
   const markScores = (chart, context) => {
     shadeEvents(chart, context);

@@ -22,5 +22,8 @@ export function picked(series, fromMs, toMs) {
   return [from, Math.max(from + 2, series.pointAt(toMs))];
 }
 
-/** Seconds of both ends of an axis. */
-export const rangeOf = (series, { from, to }) => [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
+/** Seconds of both ends of an axis; a single point stands at its start. */
+export function rangeOf(series, { from, to }) {
+  const [first, last] = [series.axisMs(from) / 1000, series.axisMs(to - 1) / 1000];
+  return [first, last > first ? last : first + 1];
+}
