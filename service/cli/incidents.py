@@ -50,5 +50,6 @@ def _table(found: list[Incident]) -> Table:
         opened = f"{datetime.fromtimestamp(one.opened_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
         state = "open" if one.is_open else "resolved"
         label = one.note.label or "-"
-        table.add_row(opened, escape(one.entity), state, label, escape((one.worst or one.alert).summary))
+        worst = one.worst or one.alert
+        table.add_row(opened, escape(one.entity), state, label, escape(worst.summary))
     return table
