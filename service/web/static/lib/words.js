@@ -1,5 +1,7 @@
 // Causes in words: which dimensions moved, where to, and by how many of their usual bands.
 
+import { number } from "./format.js";
+
 const LEAST_SHARE = 0.12; // a cause with less is not worth a word
 const MOST_NAMED = 3;
 
@@ -33,7 +35,7 @@ function phrase(causes, verb) {
   const whose = causes.length > 1 ? "their" : "its";
   if (times < 1.05) return `${names} ${verb}${together}, within ${whose} usual band: the combination is odd`;
   const most = causes.length > 1 ? "up to " : "";
-  return `${names} ${verb}${together}, ${most}${times < 10 ? times.toFixed(1) : Math.round(times)} times ${whose} usual band`;
+  return `${names} ${verb}${together}, ${most}${times < 10 ? times.toFixed(1) : number(Math.round(times))} times ${whose} usual band`;
 }
 
 /** `a, b and c`. */
