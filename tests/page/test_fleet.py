@@ -229,6 +229,26 @@ def test_what_opened_last_is_on_top_whatever_its_name(opened: Opened, site: Serv
     )
 
 
+def test_the_picture_follows_the_order_at_once(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet(entities=3)
+    fleets.post(site, fleets.together(machines, 0, 104))
+    last = fleets.rows(machines[2], 104, 108)
+    blame(last, machines[2])
+    fleets.post(site, last)
+    page = opened("#/fleet")
+    expect(row(page, machines[2].name)).to_contain_text("in incident")
+    page.route("**/v1/fleet?*", lambda route: None)
+    page.wait_for_timeout(1_200)  # one that was on its way has come
+    picture = page.get_by_label("Severity by entity and time")
+    before = picture.evaluate("(canvas) => canvas.toDataURL()")
+    page.get_by_label("Order", exact=True).select_option("name")
+    expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
+        machines[0].name
+    )
+    page.wait_for_timeout(300)
+    assert picture.evaluate("(canvas) => canvas.toDataURL()") != before
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000
