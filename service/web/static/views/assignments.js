@@ -183,10 +183,10 @@ function changesOf(known, wanted) {
     said.push(`all others: ${known.default || "none"} → ${wanted.default || "none"}`);
   }
   for (const [entity, bundle] of Object.entries(wanted.entities)) {
-    const before = known.entities[entity] || "not assigned";
+    const before = Object.hasOwn(known.entities, entity) ? known.entities[entity] : "not assigned";
     if (before !== bundle) said.push(`${entity}: ${before} → ${bundle}`);
   }
-  const gone = Object.keys(known.entities).filter((entity) => !(entity in wanted.entities));
+  const gone = Object.keys(known.entities).filter((entity) => !Object.hasOwn(wanted.entities, entity));
   if (gone.length) said.push(`no longer assigned: ${list(gone)}`);
   if (JSON.stringify(known.patterns) !== JSON.stringify(wanted.patterns)) {
     const patterns = wanted.patterns.map(({ pattern, bundle }) => `${pattern} → ${bundle}`);
