@@ -249,6 +249,21 @@ def test_the_picture_follows_the_order_at_once(opened: Opened, site: Service) ->
     assert picture.evaluate("(canvas) => canvas.toDataURL()") != before
 
 
+def test_old_incidents_that_nobody_labelled_are_found(opened: Opened, site: Service) -> None:
+    machine = fleets.fleet(entities=1)[0]
+    points = fleets.rows(machine, 0, 600)
+    for at in range(20, 600, 9):
+        blame(points[at : at + 1], machine)
+    fleets.post(site, points)
+    every = httpx2.get(f"{site.url}/v1/incidents", params={"limit": 100}).json()["incidents"]
+    assert len(every) > 52, "more than the page asks for at first"
+    for one in every[:-2]:
+        note = f"{site.url}/v1/incidents/{one['incident']}/note"
+        httpx2.put(note, json={"label": "false"}).raise_for_status()
+    page = opened("#/fleet?label=none")
+    expect(told(page)).to_have_count(2)
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000

@@ -1,6 +1,6 @@
 // Incidents as they open and resolve, with their causes in words, and what people say of them.
 
-import { html, useState } from "../lib/html.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { fleet, useFleet } from "../lib/fleet.js";
 import { href, put } from "../lib/route.js";
 import { percent, score, span, time } from "../lib/format.js";
@@ -13,6 +13,10 @@ const LABELS = { true: "true alarm", false: "false alarm", new_normal: "new norm
 export function Incidents({ filter = "" }) {
   const version = useFleet((all) => all.version);
   const told = [...fleet.incidents.values()].reverse().filter((one) => fits(one, filter));
+  const isWanting = filter === "none" && !told.length;
+  useEffect(() => {
+    if (isWanting) fleet.recallUnlabelled(); // there may be some older than those that are known here
+  }, [isWanting]);
   const ordered = [...told.filter((one) => one.isOpen), ...told.filter((one) => !one.isOpen)].slice(0, SHOWN);
   return html`<section class="card incidents" aria-label="Incidents">
     <div class="row apart">
