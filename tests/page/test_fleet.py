@@ -249,6 +249,23 @@ def test_the_picture_follows_the_order_at_once(opened: Opened, site: Service) ->
     assert picture.evaluate("(canvas) => canvas.toDataURL()") != before
 
 
+def test_the_focus_stays_on_the_name_it_was_on(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet(entities=3)
+    fleets.post(site, fleets.together(machines, 0, 104))
+    page = opened("#/fleet")
+    first = page.get_by_role("table", name="Entities").get_by_role("row").nth(1)
+    expect(first.get_by_role("link")).to_be_visible()
+    last = machines[2] if machines[2].name not in first.inner_text() else machines[1]
+    link = page.locator(".names a").first
+    name = link.inner_text()
+    link.focus()
+    odd = fleets.rows(last, 104, 108)
+    blame(odd, last)
+    fleets.post(site, odd)
+    expect(page.locator(".names a").first).to_have_text(last.name)
+    assert page.evaluate("document.activeElement.textContent") == name
+
+
 def test_old_incidents_that_nobody_labelled_are_found(opened: Opened, site: Service) -> None:
     machine = fleets.fleet(entities=1)[0]
     points = fleets.rows(machine, 0, 600)

@@ -36,7 +36,7 @@ export function FleetMap({ entities, version }) {
     <div class="row apart"><h2>When and where it was odd</h2><${Legend} /></div>
     <div class=${isNamed ? "map named" : "map"}>
       ${isNamed && html`<div class="names">${entities.map((entity) => html`
-        <a href=${href("entity", entity.name)} style=${{ height: `${rowHeight}px` }} title=${entity.name}>${entity.name}</a>`)}</div>`}
+        <a key=${entity.name} href=${href("entity", entity.name)} style=${{ height: `${rowHeight}px` }} title=${entity.name}>${entity.name}</a>`)}</div>`}
       <div>
         <${HeatMap} levels=${levels} rows=${rows} columns=${CELLS} rowHeight=${rowHeight} version=${filled}
           label="Severity by entity and time; arrows move, Enter opens the entity" describe=${describe} onPick=${pick} />
