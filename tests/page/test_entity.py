@@ -179,7 +179,9 @@ def test_a_value_far_beyond_all_others_is_told_briefly(opened: Opened, site: Ser
     points[-1]["values"][0] = 1e29
     fleets.post(site, points)
     page = opened(f"#/entity/{machine.name}")
-    expect(page.locator(".pointed")).to_contain_text(re.compile(r"\d\.\d\de\+\d\d times its usual band"))
+    expect(page.locator(".pointed")).to_contain_text(
+        re.compile(r"\d\.\d\de\+\d\d times its usual band")
+    )
 
 
 def test_keys_move_through_the_map_and_choose_a_dimension(opened: Opened, site: Service) -> None:
