@@ -173,6 +173,18 @@ def test_expected_values_of_dimensions_that_are_no_cause_are_computed_anew(
     until(is_computed, "an expected value of a dimension that is no cause")
 
 
+def test_a_value_far_beyond_all_others_is_told_briefly(opened: Opened, site: Service) -> None:
+    machine = fleets.fleet(entities=1)[0]
+    points = fleets.rows(machine, 0, 60)
+    assert isinstance(points[-1]["values"], list)
+    points[-1]["values"][0] = 1e29
+    fleets.post(site, points)
+    page = opened(f"#/entity/{machine.name}")
+    expect(page.locator(".pointed")).to_contain_text(
+        re.compile(r"\d\.\d\de\+\d\d times its usual band")
+    )
+
+
 def test_keys_move_through_the_map_and_choose_a_dimension(opened: Opened, site: Service) -> None:
     posted(site)
     page = opened(f"#/entity/{NODE}?dimensions=fan_rpm")

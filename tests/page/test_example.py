@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import Opened, shipped
 from tests.system.processes import Service, until
@@ -152,6 +152,23 @@ def test_a_stretch_that_is_not_scored_yet_has_its_axis(opened: Opened) -> None:
     before = axis.evaluate(PIXELS)
     page.get_by_role("button", name="Whole series").click()
     until(lambda: axis.evaluate(PIXELS) != before, "the axis of the whole series")
+
+
+def test_what_is_still_being_scored_is_not_called_not_found(opened: Opened) -> None:
+    """The first piece of 200 points ends within the first fault of this machine."""
+    page = opened("#/example")
+    pieces: list[Route] = []
+
+    def first_alone(route: Route) -> None:
+        pieces.append(route)
+        if len(pieces) == 1:
+            route.continue_()
+
+    page.context.route("**/v1/detect?*", first_alone)
+    page.get_by_role("link", name="node-07", exact=True).click()
+    faults = page.get_by_role("table", name="What was done to the series").get_by_role("row")
+    expect(faults.nth(1)).to_contain_text("not found so far")
+    expect(faults.nth(2)).to_contain_text("not scored yet")
 
 
 def test_an_example_that_is_not_there_says_so(opened: Opened) -> None:

@@ -229,6 +229,58 @@ def test_what_opened_last_is_on_top_whatever_its_name(opened: Opened, site: Serv
     )
 
 
+def test_the_picture_follows_the_order_at_once(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet(entities=3)
+    fleets.post(site, fleets.together(machines, 0, 104))
+    last = fleets.rows(machines[2], 104, 108)
+    blame(last, machines[2])
+    fleets.post(site, last)
+    page = opened("#/fleet")
+    expect(row(page, machines[2].name)).to_contain_text("in incident")
+    page.route("**/v1/fleet?*", lambda route: None)
+    page.wait_for_timeout(1_200)  # one that was on its way has come
+    picture = page.get_by_label("Severity by entity and time")
+    before = picture.evaluate("(canvas) => canvas.toDataURL()")
+    page.get_by_label("Order", exact=True).select_option("name")
+    expect(page.get_by_role("table", name="Entities").get_by_role("row").nth(1)).to_contain_text(
+        machines[0].name
+    )
+    page.wait_for_timeout(300)
+    assert picture.evaluate("(canvas) => canvas.toDataURL()") != before
+
+
+def test_the_focus_stays_on_the_name_it_was_on(opened: Opened, site: Service) -> None:
+    machines = fleets.fleet(entities=3)
+    fleets.post(site, fleets.together(machines, 0, 104))
+    page = opened("#/fleet")
+    first = page.get_by_role("table", name="Entities").get_by_role("row").nth(1)
+    expect(first.get_by_role("link")).to_be_visible()
+    last = machines[2] if machines[2].name not in first.inner_text() else machines[1]
+    link = page.locator(".names a").first
+    name = link.inner_text()
+    link.focus()
+    odd = fleets.rows(last, 104, 108)
+    blame(odd, last)
+    fleets.post(site, odd)
+    expect(page.locator(".names a").first).to_have_text(last.name)
+    assert page.evaluate("document.activeElement.textContent") == name
+
+
+def test_old_incidents_that_nobody_labelled_are_found(opened: Opened, site: Service) -> None:
+    machine = fleets.fleet(entities=1)[0]
+    points = fleets.rows(machine, 0, 600)
+    for at in range(20, 600, 9):
+        blame(points[at : at + 1], machine)
+    fleets.post(site, points)
+    every = httpx2.get(f"{site.url}/v1/incidents", params={"limit": 100}).json()["incidents"]
+    assert len(every) > 52, "more than the page asks for at first"
+    for one in every[:-2]:
+        note = f"{site.url}/v1/incidents/{one['incident']}/note"
+        httpx2.put(note, json={"label": "false"}).raise_for_status()
+    page = opened("#/fleet?label=none")
+    expect(told(page)).to_have_count(2)
+
+
 def test_ten_thousand_rows_are_not_ten_thousand_elements(opened: Opened, site: Service) -> None:
     values = fleets.fleet(entities=1)[0].test[0].tolist()
     now_ms = time.time_ns() // 1_000_000

@@ -255,6 +255,22 @@ def test_assignments_are_edited_with_a_look_at_what_changes(
     picture(page, "assignments-light")
 
 
+def test_an_entity_by_the_name_of_what_every_object_has_is_assigned_no_more(
+    site: Service, opened: Opened
+) -> None:
+    place = f"{site.url}/v1/assignments"
+    httpx2.put(place, json={"entities": {"constructor": BUNDLE}}).raise_for_status()
+    page = opened("#/models")
+    page.get_by_role("button", name="Edit assignments").click()
+    page.get_by_role("button", name="Remove entity 1").click()
+    page.get_by_role("button", name="Save …").click()
+    question = page.get_by_role("dialog", name="Save these assignments?")
+    expect(question).to_contain_text("no longer assigned: constructor")
+    question.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved; every replica follows")).to_be_visible()
+    assert httpx2.get(place).json()["entities"] == {}
+
+
 def test_who_was_slower_is_told_and_undoes_nothing(site: Service, opened: Opened) -> None:
     page = opened("#/models", refused=412)
     page.get_by_role("button", name="Edit assignments").click()

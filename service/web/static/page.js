@@ -73,7 +73,8 @@ function Top({ route }) {
     </nav>
     <div class="right">
       <span class="line ${line === "live" ? "live" : ""}" role="status">
-        ${line === "live" ? "live" : "reconnecting"}${open ? ` · ${open} open ${open === 1 ? "incident" : "incidents"}` : ""}
+        ${line === "live" ? "live" : "reconnecting"}${open
+          ? ` · ${open} open ${open === 1 ? "incident" : "incidents"}` : ""}
       </span>
       <${ThemeChoice} />
     </div>

@@ -166,19 +166,29 @@ class FleetState {
   async #recall() {
     this.#isRecalled = true;
     try {
-      const wanted = [{ limit: NEWEST_INCIDENTS }, { is_open: true, limit: MOST_INCIDENTS }];
-      const pages = await Promise.all(wanted.map((one) => ask(path("/v1/incidents", one))));
-      const answered = pages.flatMap((page) => page.incidents).sort((one, other) => one.opened_ms - other.opened_ms);
-      for (const one of answered) this.#keep(one);
-      const told = new Set(answered.map((one) => one.incident));
+      const told = await this.#find({ limit: NEWEST_INCIDENTS }, { is_open: true, limit: MOST_INCIDENTS });
       for (const id of this.open) if (!told.has(id)) await this.#review(id);
-      const inOrder = [...this.incidents].sort(([, one], [, other]) => one.openedMs - other.openedMs);
-      this.incidents = new Map(inOrder);
       this.#tell({});
     } catch (problem) {
       this.#isRecalled = false;
       this.#tell({ problem });
     }
+  }
+
+  /** Those that nobody labelled, however old they are. */
+  async recallUnlabelled() {
+    await this.#find({ label: "none", limit: NEWEST_INCIDENTS }).catch((problem) => this.#tell({ problem }));
+    this.#tell({});
+  }
+
+  /** Ask for incidents, keep them in the order in which they opened; their ids. */
+  async #find(...wanted) {
+    const pages = await Promise.all(wanted.map((one) => ask(path("/v1/incidents", one))));
+    const answered = pages.flatMap((page) => page.incidents).sort((one, other) => one.opened_ms - other.opened_ms);
+    for (const one of answered) this.#keep(one);
+    const inOrder = [...this.incidents].sort(([, one], [, other]) => one.openedMs - other.openedMs);
+    this.incidents = new Map(inOrder);
+    return new Set(answered.map((one) => one.incident));
   }
 
   /** One that was open when it was last told, and is not among those that are. */

@@ -1,5 +1,7 @@
 // Causes in words: which dimensions moved, where to, and by how many of their usual bands.
 
+import { number } from "./format.js";
+
 const LEAST_SHARE = 0.12; // a cause with less is not worth a word
 const MOST_NAMED = 3;
 
@@ -17,7 +19,9 @@ export function sentence(causes) {
   const named = causes.filter((cause, at) => at === 0 || cause.share >= LEAST_SHARE).slice(0, MOST_NAMED);
   if (!named.length) return "";
   const gone = named.filter((cause) => cause.value === null);
-  if (gone.length === named.length) return `${list(gone.map((c) => plain(c.dimension)))} ${gone.length > 1 ? "have" : "has"} no value`;
+  if (gone.length === named.length) {
+    return `${list(gone.map((cause) => plain(cause.dimension)))} ${gone.length > 1 ? "have" : "has"} no value`;
+  }
   const moved = named.filter((cause) => cause.value !== null);
   const rose = phrase(moved.filter((cause) => cause.deviation >= 0), "rose");
   const fell = phrase(moved.filter((cause) => cause.deviation < 0), "fell");
@@ -33,7 +37,8 @@ function phrase(causes, verb) {
   const whose = causes.length > 1 ? "their" : "its";
   if (times < 1.05) return `${names} ${verb}${together}, within ${whose} usual band: the combination is odd`;
   const most = causes.length > 1 ? "up to " : "";
-  return `${names} ${verb}${together}, ${most}${times < 10 ? times.toFixed(1) : Math.round(times)} times ${whose} usual band`;
+  const told = times < 10 ? times.toFixed(1) : number(Math.round(times));
+  return `${names} ${verb}${together}, ${most}${told} times ${whose} usual band`;
 }
 
 /** `a, b and c`. */

@@ -42,7 +42,8 @@ function Shown({ answer, bundles }) {
     <tbody>
       ${entities.map(([entity, bundle]) => html`<tr><td>1</td><td>${entity}</td><td><${Bundle} name=${bundle}
         bundles=${bundles} /></td></tr>`)}
-      ${!entities.length && html`<tr class="soft"><td>1</td><td>single entities: none is assigned</td><td>–</td></tr>`}
+      ${!entities.length && html`<tr class="soft"><td>1</td>
+        <td>single entities: none is assigned</td><td>–</td></tr>`}
       ${answer.patterns.map(({ pattern, bundle }, at) => html`<tr>
         <td>2${answer.patterns.length > 1 ? `.${at + 1}` : ""}</td>
         <td><code>${pattern}</code></td><td><${Bundle} name=${bundle} bundles=${bundles} /></td></tr>`)}
@@ -50,7 +51,8 @@ function Shown({ answer, bundles }) {
         none</td><td>–</td></tr>`}
       <tr><td>3</td><td>entities that a bundle was trained on</td><td>that bundle</td></tr>
       <tr><td>4</td><td>all others</td>
-        <td>${fallback ? html`<${Bundle} name=${fallback} bundles=${bundles} />` : "none: their points are refused"}</td></tr>
+        <td>${fallback ? html`<${Bundle} name=${fallback} bundles=${bundles} />`
+          : "none: their points are refused"}</td></tr>
     </tbody>
   </table></div>
   <p class="small soft">The first line that fits decides.</p>`;
@@ -183,10 +185,10 @@ function changesOf(known, wanted) {
     said.push(`all others: ${known.default || "none"} → ${wanted.default || "none"}`);
   }
   for (const [entity, bundle] of Object.entries(wanted.entities)) {
-    const before = known.entities[entity] || "not assigned";
+    const before = Object.hasOwn(known.entities, entity) ? known.entities[entity] : "not assigned";
     if (before !== bundle) said.push(`${entity}: ${before} → ${bundle}`);
   }
-  const gone = Object.keys(known.entities).filter((entity) => !(entity in wanted.entities));
+  const gone = Object.keys(known.entities).filter((entity) => !Object.hasOwn(wanted.entities, entity));
   if (gone.length) said.push(`no longer assigned: ${list(gone)}`);
   if (JSON.stringify(known.patterns) !== JSON.stringify(wanted.patterns)) {
     const patterns = wanted.patterns.map(({ pattern, bundle }) => `${pattern} → ${bundle}`);

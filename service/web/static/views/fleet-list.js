@@ -24,7 +24,8 @@ export function FleetList({ entities, version }) {
       ${["Entity", "Status", "Severity", "Score", "Blamed most", "Newest"].map((title) => html`
         <span role="columnheader" class=${title.toLowerCase().replace(" ", "-")}>${title}</span>`)}
     </div>
-    <div class="rows" style=${{ maxHeight: `${inSight * ROW}px` }} onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
+    <div class="rows" style=${{ maxHeight: `${inSight * ROW}px` }}
+      onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
       tabindex=${entities.length > inSight ? 0 : null} role="rowgroup" aria-label="Entities in order">
       <div style=${{ height: `${entities.length * ROW}px`, position: "relative" }}>
         ${entities.slice(first, last).map((entity, at) => html`
@@ -37,19 +38,23 @@ export function FleetList({ entities, version }) {
 function Row({ entity, place, version }) {
   const status = fleet.status(entity);
   return html`<div class="entity" role="row" aria-rowindex=${place + 2} style=${{ top: `${place * ROW}px` }}>
-    <span role="cell" class="entity-name"><a href=${href("entity", entity.name)} title=${entity.name}>${entity.name}</a></span>
+    <span role="cell" class="entity-name">
+      <a href=${href("entity", entity.name)} title=${entity.name}>${entity.name}</a></span>
     <span role="cell" class="status"><${Status} entity=${entity} status=${status} /></span>
     <span role="cell" class="severity"><${Spark} entity=${entity} version=${version} /></span>
-    <span role="cell" class="score ${entity.score > 1 ? "strong" : ""}" title="above 1 is anomalous">${score(entity.score)}</span>
+    <span role="cell" class="score ${entity.score > 1 ? "strong" : ""}"
+      title="above 1 is anomalous">${score(entity.score)}</span>
     <span role="cell" class="blamed-most soft small">${blamed(entity, status)}</span>
-    <span role="cell" class="newest soft small" title="since its newest point came">${span(fleet.nowMs - entity.seenMs)} ago</span>
+    <span role="cell" class="newest soft small"
+      title="since its newest point came">${span(fleet.nowMs - entity.seenMs)} ago</span>
   </div>`;
 }
 
 const TAGS = { incident: "bad", stale: "warn", warming: "", calibrating: "", scored: "good" };
 
 export function Status({ entity, status }) {
-  const text = status === "incident" ? "in incident" : status === "warming" ? `warming ${entity.have}/${entity.need}` : status;
+  const texts = { incident: "in incident", warming: `warming ${entity.have}/${entity.need}` };
+  const text = texts[status] || status;
   return html`<span class="tag ${TAGS[status]}" title=${STATUS[status]}>${text}</span>`;
 }
 
@@ -64,7 +69,9 @@ function Spark({ entity, version }) {
   const draw = () => paint(canvas.current, fleet.cells(entity));
   useEffect(draw, [version, entity]);
   useEffect(() => onTheme(draw), [entity]);
-  return html`<canvas ref=${canvas} class="spark" width="180" height="28" role="img" aria-label=${`severity ${number(entity.severity)} nats`} title=${`severity ${number(entity.severity)} nats`} />`;
+  const told = `severity ${number(entity.severity)} nats`;
+  return html`<canvas ref=${canvas} class="spark" width="180" height="28" role="img"
+    aria-label=${told} title=${told} />`;
 }
 
 function paint(canvas, cells) {

@@ -19,12 +19,13 @@ export function FleetMap({ entities, version }) {
   const tallest = Math.max(TALLEST, innerHeight * SHARE);
   const rowHeight = Math.max(1, Math.min(20, Math.floor(tallest / Math.max(1, rows))));
   const kept = useRef({ nats: new Uint8Array(0), levels: new Uint8Array(0) });
-  const { nats, levels } = useMemo(() => {
+  const filled = useMemo(() => {
     if (kept.current.nats.length !== rows * CELLS) {
       kept.current = { nats: new Uint8Array(rows * CELLS), levels: new Uint8Array(rows * CELLS) };
     }
     return fill(kept.current, entities, size);
   }, [entities, version, size]);
+  const { nats, levels } = filled;
   if (!entities.length) return html`<p class="card blank">No entity fits. <a href="#/fleet">Show all</a></p>`;
 
   const group = (row) => entities.slice(row * size, (row + 1) * size);
@@ -35,10 +36,12 @@ export function FleetMap({ entities, version }) {
     <div class="row apart"><h2>When and where it was odd</h2><${Legend} /></div>
     <div class=${isNamed ? "map named" : "map"}>
       ${isNamed && html`<div class="names">${entities.map((entity) => html`
-        <a href=${href("entity", entity.name)} style=${{ height: `${rowHeight}px` }} title=${entity.name}>${entity.name}</a>`)}</div>`}
+        <a key=${entity.name} href=${href("entity", entity.name)} style=${{ height: `${rowHeight}px` }}
+          title=${entity.name}>${entity.name}</a>`)}</div>`}
       <div>
-        <${HeatMap} levels=${levels} rows=${rows} columns=${CELLS} rowHeight=${rowHeight} version=${version}
-          label="Severity by entity and time; arrows move, Enter opens the entity" describe=${describe} onPick=${pick} />
+        <${HeatMap} levels=${levels} rows=${rows} columns=${CELLS} rowHeight=${rowHeight} version=${filled}
+          label="Severity by entity and time; arrows move, Enter opens the entity"
+          describe=${describe} onPick=${pick} />
         <${Ticks} />
       </div>
     </div>
@@ -77,5 +80,6 @@ function Ticks() {
   const endMs = (fleet.endCell + 1) * fleet.cellSeconds * 1000;
   const places = [0, 0.25, 0.5, 0.75, 1];
   const at = places.map((part) => endMs - back * (1 - part));
-  return html`<div class="hours" aria-hidden="true">${at.map((ms) => html`<span title=${fullTime(ms)}>${minute(ms)}</span>`)}</div>`;
+  return html`<div class="hours" aria-hidden="true">
+    ${at.map((ms) => html`<span title=${fullTime(ms)}>${minute(ms)}</span>`)}</div>`;
 }

@@ -84,7 +84,8 @@ function Gap() {
   if (gap === null) return null;
   const what = gap ? `${count(gap)} ${gap === 1 ? "alert" : "alerts"}` : "Some alerts";
   return html`<p class="note warn row apart" role="alert">
-    <span><b>Gap:</b> ${what} came while this page was away and are no longer kept. Incidents that are still known are listed.</span>
+    <span><b>Gap:</b> ${what} came while this page was away and are no longer kept. Incidents that are still known are
+      listed.</span>
     <button onClick=${() => fleet.forgive()}>Understood</button>
   </p>`;
 }
@@ -92,8 +93,9 @@ function Gap() {
 function Numbers({ status }) {
   const counts = census(fleet);
   const pick = (name) => put({ status: status === name ? null : name });
+  const { size } = fleet.entities, more = fleet.leftOff ? `, ${count(fleet.leftOff)} more are not shown` : "";
   return html`<div class="numbers card" role="group" aria-label="Entities by status">
-    <div><b>${count(fleet.entities.size)}</b><span>${fleet.entities.size === 1 ? "entity" : "entities"}${fleet.leftOff ? `, ${count(fleet.leftOff)} more are not shown` : ""}</span></div>
+    <div><b>${count(size)}</b><span>${size === 1 ? "entity" : "entities"}${more}</span></div>
     ${STATUSES.map((name) => html`
       <button class="figure ${name === "incident" && counts[name] ? "bad" : ""}" aria-pressed=${status === name}
         title=${STATUS[name]} onClick=${() => pick(name)}>
@@ -111,7 +113,8 @@ function Tools({ filter, span, shown }) {
       <select aria-label="Order" value=${filter.sort} onChange=${(event) => put({ sort: event.target.value })}>
         ${Object.entries(SORTS).map(([name, title]) => html`<option value=${name}>${title}</option>`)}
       </select>
-      ${models.length > 1 && html`<select aria-label="Model" value=${filter.model || ""} onChange=${(event) => put({ model: event.target.value })}>
+      ${models.length > 1 && html`<select aria-label="Model" value=${filter.model || ""}
+        onChange=${(event) => put({ model: event.target.value })}>
         <option value="">All models</option>${models.map((name) => html`<option value=${name}>${name}</option>`)}
       </select>`}
       ${shown < fleet.entities.size && html`<span class="soft small">${count(shown)} shown</span>`}

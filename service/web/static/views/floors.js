@@ -14,9 +14,12 @@ const FLOORS = [
 const MEASURES = [
   ["average_precision", "Ranks odd points first", "average precision: are labelled points ranked before others"],
   ["vus_pr", "… also near their edges", "VUS-PR: the same, with tolerance around the edges of events"],
-  ["oracle_composite_f1", "Best possible decision", "composite F1 with a threshold chosen on the labels: a ceiling, not a result"],
-  ["event_recall", "Events found", "share of labelled events in which a point was flagged, at the threshold that serves"],
-  ["hit_rate_100", "Blames the right dimensions", "HitRate@100: share of the guilty dimensions among as many first ones"],
+  ["oracle_composite_f1", "Best possible decision",
+    "composite F1 with a threshold chosen on the labels: a ceiling, not a result"],
+  ["event_recall", "Events found",
+    "share of labelled events in which a point was flagged, at the threshold that serves"],
+  ["hit_rate_100", "Blames the right dimensions",
+    "HitRate@100: share of the guilty dimensions among as many first ones"],
   ["rc_top_3", "… one of them among three", "RC-Top3: share of events with a guilty dimension among the first three"],
 ];
 const EQUAL = 0.005; // closer than this is no difference
@@ -101,7 +104,8 @@ export function Numbers({ metrics }) {
   const titles = { bundle: "bundle", score: "by its score", ...Object.fromEntries(FLOORS) };
   const names = [...new Set(rows.flatMap((row) => Object.keys(metrics[row])))];
   if (!rows.length) return null;
-  return html`<details><summary>All measures as numbers</summary><div class="scroll"><table aria-label="Measures beside floors">
+  return html`<details><summary>All measures as numbers</summary><div class="scroll">
+    <table aria-label="Measures beside floors">
     <caption class="unseen">Measures of the evaluation, by row</caption>
     <thead><tr><th scope="col">measure</th>${rows.map((row) => html`<th scope="col"
       class="number">${titles[row]}</th>`)}</tr></thead>

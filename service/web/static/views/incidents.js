@@ -1,6 +1,6 @@
 // Incidents as they open and resolve, with their causes in words, and what people say of them.
 
-import { html, useState } from "../lib/html.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { fleet, useFleet } from "../lib/fleet.js";
 import { href, put } from "../lib/route.js";
 import { percent, score, span, time } from "../lib/format.js";
@@ -13,23 +13,30 @@ const LABELS = { true: "true alarm", false: "false alarm", new_normal: "new norm
 export function Incidents({ filter = "" }) {
   const version = useFleet((all) => all.version);
   const told = [...fleet.incidents.values()].reverse().filter((one) => fits(one, filter));
+  const isWanting = filter === "none" && !told.length;
+  useEffect(() => {
+    if (isWanting) fleet.recallUnlabelled(); // there may be some older than those that are known here
+  }, [isWanting]);
   const ordered = [...told.filter((one) => one.isOpen), ...told.filter((one) => !one.isOpen)].slice(0, SHOWN);
   return html`<section class="card incidents" aria-label="Incidents">
     <div class="row apart">
       <h2>Incidents</h2>
       <div class="choice" role="group" aria-label="Which incidents">
         ${Object.entries(FILTERS).map(([name, title]) => html`
-          <button class="small" aria-pressed=${filter === name} onClick=${() => put({ label: name })}>${title}</button>`)}
+          <button class="small" aria-pressed=${filter === name}
+            onClick=${() => put({ label: name })}>${title}</button>`)}
       </div>
     </div>
     <${Newest} />
     ${ordered.length === 0 && html`<p class="soft">${EMPTY[filter] || EMPTY[""]}</p>`}
-    <ul class="told">${ordered.map((one) => html`<${Incident} key=${one.incident} one=${one} version=${version} />`)}</ul>
+    <ul class="told">${ordered.map((one) => html`
+      <${Incident} key=${one.incident} one=${one} version=${version} />`)}</ul>
   </section>`;
 }
 
 const EMPTY = {
-  "": "None so far. One opens when points are anomalous of an entity that a bundle was trained on, or whose policy asks for it; it comes here at once.",
+  "": "None so far. One opens when points are anomalous of an entity that a bundle was trained on, or whose policy "
+    + "asks for it; it comes here at once.",
   open: "None is open.",
   none: "All are labelled. Labels tell how many alarms were false: see Alarm promise.",
 };
@@ -40,7 +47,8 @@ const fits = (one, filter) => (filter === "open" ? one.isOpen : filter === "none
 function Newest() {
   const newest = useFleet((all) => [...all.incidents.values()].at(-1));
   if (!newest) return null;
-  return html`<p class="unseen" aria-live="polite">${newest.isOpen ? "Incident open" : "Incident resolved"}: ${newest.entity}, ${words(newest.worst)}</p>`;
+  const kind = newest.isOpen ? "Incident open" : "Incident resolved";
+  return html`<p class="unseen" aria-live="polite">${`${kind}: ${newest.entity}, ${words(newest.worst)}`}</p>`;
 }
 
 export function Incident({ one }) {
@@ -49,13 +57,18 @@ export function Incident({ one }) {
   const live = isOpen ? fleet.entities.get(one.entity)?.score || 0 : 0; // it is told again at double the peak
   const peak = Math.max(alert.peak_score || 0, live);
   const lasted = Math.max(alert.timestamp_ms, newest) - one.openedMs;
+  const told = [
+    time(one.openedMs),
+    lasted > 0 && `${isOpen ? "for" : "lasted"} ${span(lasted)}`,
+    peak && `peak score ${score(peak)}`,
+  ];
   return html`<li class="incident ${isOpen ? "open" : ""}">
     <div class="row apart">
       <a class="strong" href=${href("entity", one.entity, address(one))}>${one.entity}</a>
       <span class="tag ${isOpen ? "bad" : ""}">${isOpen ? "open" : "resolved"}</span>
     </div>
     <p>${words(one.worst)}</p>
-    <p class="soft small">${time(one.openedMs)}${lasted > 0 ? `, ${isOpen ? "for" : "lasted"} ${span(lasted)}` : ""}${peak ? `, peak score ${score(peak)}` : ""}</p>
+    <p class="soft small">${told.filter(Boolean).join(", ")}</p>
     <${Say} one=${one} note=${note} />
   </li>`;
 }
@@ -94,7 +107,8 @@ export function words(alert) {
 /** Causes of a whole incident: their values are those of its end, when all was well again. */
 function mostly(causes) {
   const named = causes.filter((cause, at) => at === 0 || cause.share >= 0.2).slice(0, 3);
-  return named.length ? `mostly ${list(named.map((cause) => `${plain(cause.dimension)} (${percent(cause.share)})`))}` : "";
+  const shares = named.map((cause) => `${plain(cause.dimension)} (${percent(cause.share)})`);
+  return shares.length ? `mostly ${list(shares)}` : "";
 }
 
 /** Acknowledge and label; what cannot be kept is said. */
@@ -102,9 +116,11 @@ export function Say({ one, note }) {
   const [problem, setProblem] = useState(null);
   const say = (change) => fleet.note(one.incident, change).then(() => setProblem(null), setProblem);
   return html`<div class="row small">
-    <button class="small" aria-pressed=${!!note.is_acknowledged} onClick=${() => say({ is_acknowledged: !note.is_acknowledged })}>
+    <button class="small" aria-pressed=${!!note.is_acknowledged}
+      onClick=${() => say({ is_acknowledged: !note.is_acknowledged })}>
       ${note.is_acknowledged ? "Acknowledged" : "Acknowledge"}</button>
-    <select class="small" aria-label=${`Label of ${one.entity}`} value=${note.label || ""} onChange=${(event) => say({ label: event.target.value || null })}>
+    <select class="small" aria-label=${`Label of ${one.entity}`} value=${note.label || ""}
+      onChange=${(event) => say({ label: event.target.value || null })}>
       <option value="">no label</option>
       ${Object.entries(LABELS).map(([name, title]) => html`<option value=${name}>${title}</option>`)}
     </select>

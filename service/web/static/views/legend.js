@@ -20,7 +20,10 @@ export function Legend() {
     return onTheme(draw);
   }, []);
   return html`<div class="legend">
-    <span>usual</span><canvas ref=${canvas} width="120" height="10" role="img" aria-label="from usual to very odd" /><span>very odd</span>
-    <span title="Severity ranks how odd a point is; it has no threshold. Score does: above 1 is anomalous.">severity, 0 to ${MOST_NATS} nats</span>
+    <span>usual</span>
+    <canvas ref=${canvas} width="120" height="10" role="img" aria-label="from usual to very odd" />
+    <span>very odd</span>
+    <span title="Severity ranks how odd a point is; it has no threshold. Score does: above 1 is anomalous.">
+      severity, 0 to ${MOST_NATS} nats</span>
   </div>`;
 }

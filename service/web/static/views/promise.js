@@ -50,8 +50,9 @@ function Empty({ days }) {
 
 function How() {
   return html`<p class="soft small">An incident is labelled in its story (open the entity from
-    the <a href=${href("fleet")}>fleet</a>), or with <code>PUT /v1/incidents/{incident}/note</code>. Points and incidents belong to the day (UTC) of
-    their own time. Silences, and entities that are calibrating, are not counted: nothing is promised of them.</p>`;
+    the <a href=${href("fleet")}>fleet</a>), or with <code>PUT /v1/incidents/{incident}/note</code>. Points and
+    incidents belong to the day (UTC) of their own time. Silences, and entities that are calibrating, are not counted:
+    nothing is promised of them.</p>`;
 }
 
 function Model({ one, days }) {
@@ -64,13 +65,16 @@ function Model({ one, days }) {
     <div class="row apart">
       <${Labels} one=${one} />
       ${one.unlabelled > 0 && html`<a class="button" 
-        href=${href("fleet", "", { label: "none" })}>Label ${count(one.unlabelled)} ${one.unlabelled === 1 ? "incident" : "incidents"}</a>`}
+        href=${href("fleet", "", { label: "none" })}>
+        Label ${count(one.unlabelled)} ${one.unlabelled === 1 ? "incident" : "incidents"}</a>`}
     </div>
     <p class="small soft">${one.entity_days === null
       ? "No version of this bundle is in force, so nobody knows its period, and how many days of entities were scored."
-      : `${number(one.entity_days)} entity-days were scored in the last ${days} days: one is one entity watched for one day.`}</p>
+      : `${number(one.entity_days)} entity-days were scored in the last ${days} days: one is one entity watched `
+        + "for one day."}</p>
     ${!one.is_complete && html`<p class="note warn">Incidents of these days may be missing: more opened than are kept,
-      or the days reach further back than incidents are kept. The true rate can only be higher; fewer days may be complete.</p>`}
+      or the days reach further back than incidents are kept. The true rate can only be higher; fewer days may be
+      complete.</p>`}
   </article>`;
 }
 
@@ -99,10 +103,11 @@ export function said(one, { kind }) {
   }
   if (kind === "none") return `No point was scored, so there is no rate; ${left}.`;
   if (kind === "kept") return `The promise is kept: at most ${most} ${unit}, ${promised} ${were} promised; ${left}.`;
-  if (kind === "broken") return `The promise is broken: at least ${least} ${unit}, ${promised} ${were} promised; ${left}.`;
-  if (kind === "incomplete") return `At most ${most} ${unit} of those that are kept, ${promised} ${were} promised; ${left}.`;
+  const end = `${promised} ${were} promised; ${left}.`;
+  if (kind === "broken") return `The promise is broken: at least ${least} ${unit}, ${end}`;
+  if (kind === "incomplete") return `At most ${most} ${unit} of those that are kept, ${end}`;
   const known = one.is_complete ? "" : " of those that are kept";
-  return `Nobody knows yet: between ${least} and ${most} ${unit}${known}, ${promised} ${were} promised; ${left}.`;
+  return `Nobody knows yet: between ${least} and ${most} ${unit}${known}, ${end}`;
 }
 
 /** From what people called false to what they did not call true, with a mark for the promise. */

@@ -40,7 +40,8 @@ export function Provide({ query }) {
     <${Drop} take=${read} isSmall=${Boolean(file)} />
     ${file && !about && !fault && html`<section class="card" role="status"><p>Reading ${file.name} …</p>
       <progress value=${bytes} max=${file.size} aria-label="Reading the file"></progress></section>`}
-    ${fault && html`<${Faults} title=${`${about ? "The list of bundles" : file.name} cannot be read`} fault=${fault} />`}
+    ${fault && html`<${Faults} fault=${fault}
+      title=${`${about ? "The list of bundles" : file.name} cannot be read`} />`}
     ${!file && html`<${Forms} />`}
     ${about && models && html`<${Chosen} key=${`${file.name}/${about.part}/${file.lastModified}/${file.size}`}
       file=${file} series=${series} about=${about} models=${models} query=${query}

@@ -34,8 +34,7 @@ function Comparison({ report }) {
   }
   if (!report.compared) {
     return html`<p>No point was scored by both yet: ${count(report.points)} points came, and the shadow warms up as a
-      new
-      entity would. Post points, and this page follows.</p>`;
+      new entity would. Post points, and this page follows.</p>`;
   }
   return html`<ul class="plainly">${sentences(report).map((line) => html`<li>${line}</li>`)}</ul>
     <div class="scroll"><table aria-label="Active version and shadow">
@@ -57,14 +56,15 @@ function Comparison({ report }) {
 
 /** The comparison in words. */
 export function sentences(report) {
-  const of = `${count(report.points)} points of ${count(report.entities)} ${report.entities === 1 ? "entity" : "entities"}`;
+  const entities = report.entities === 1 ? "1 entity" : `${count(report.entities)} entities`;
+  const of = `${count(report.points)} points of ${entities}`;
   const said = [`Both scored ${count(report.compared)} of ${of}.`];
   const apart = report.score_difference;
   if (report.score_correlation !== null) {
     said.push(
       `Scores are ranked ${alike(report.score_correlation)} (rank correlation ${number(report.score_correlation)}), `
-      + `severities ${alike(report.severity_correlation)} (${number(report.severity_correlation)}). Half of the scores differ `
-      + `by at most ${number(apart.p50)}, 99 % by at most ${number(apart.p99)}; an anomaly begins at 1.`,
+      + `severities ${alike(report.severity_correlation)} (${number(report.severity_correlation)}). Half of the scores `
+      + `differ by at most ${number(apart.p50)}, 99 % by at most ${number(apart.p99)}; an anomaly begins at 1.`,
     );
   }
   if (report.flagged_overlap === null) said.push("Neither flagged a point.");
@@ -84,7 +84,8 @@ function told(report) {
   if (!active && !shadow) return "Neither opened an incident.";
   const more = shadow - active;
   const size = Math.abs(more);
-  const change = size === 0 ? "as many incidents" : `${count(size)} ${size === 1 ? "incident" : "incidents"} ${more >
-    0 ? "more" : "fewer"}`;
-  return `In its place the shadow would have opened ${change}: ${count(shadow)} against ${count(active)}, of which ${count(together)} at the same time.`;
+  const apart = `${count(size)} ${size === 1 ? "incident" : "incidents"} ${more > 0 ? "more" : "fewer"}`;
+  const change = size === 0 ? "as many incidents" : apart;
+  return `In its place the shadow would have opened ${change}: ${count(shadow)} against ${count(active)}, `
+    + `of which ${count(together)} at the same time.`;
 }

@@ -26,8 +26,9 @@ export function Known({ series, decision, see }) {
   </section>`;
 }
 
-function fate({ start, delay }, have) {
+function fate({ start, end, delay }, have) {
   if (start >= have) return html`<span class="soft">not scored yet</span>`;
+  if (delay < 0 && end >= have) return html`<span class="soft">not found so far</span>`;
   if (delay < 0) return html`<span class="tag warn">not found</span>`;
   const when = delay === 0 ? "at once" : `after ${count(delay)} ${delay === 1 ? "point" : "points"}`;
   return html`<span class="tag good">found</span> ${when}`;
