@@ -296,16 +296,20 @@ def test_the_focus_is_where_it_was_when_a_question_is_over(opened: Opened, site:
     for name in ("Remark", "New normal"):
         asking = told(page).first.get_by_role("button", name=name)
         asking.focus()
-        for leave in (lambda: page.keyboard.press("Escape"), cancel(page)):
+        for leave in (escape, cancel):
             page.keyboard.press("Enter")
             expect(page.get_by_role("dialog")).to_be_visible()
-            leave()
+            leave(page)
             expect(page.get_by_role("dialog")).to_be_hidden()
             expect(asking).to_be_focused()
 
 
-def cancel(page: Page) -> Callable[[], None]:
-    return lambda: page.get_by_role("button", name="Cancel").press("Enter")
+def escape(page: Page) -> None:
+    page.keyboard.press("Escape")
+
+
+def cancel(page: Page) -> None:
+    page.get_by_role("button", name="Cancel").press("Enter")
 
 
 def test_new_normal_says_what_it_does_and_ends_the_incident(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 from redis import Redis
 
 from benchmarks.browsers import drawing_processes
@@ -29,6 +29,10 @@ HIDE = """() => {
 
 def row(page: Page, entity: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=entity, exact=True))
+
+
+def let_through(socket: WebSocketRoute) -> None:
+    socket.connect_to_server()
 
 
 def told(page: Page) -> Locator:
@@ -367,7 +371,7 @@ def test_what_was_told_before_the_socket_could_be_opened_is_there(
     before = told(page).count()
     fleets.post(site, fleets.rows(machine, start, start + 3))
     expect(row(page, machine.name)).to_contain_text("in incident")
-    page.route_web_socket("**/v1/alerts*", lambda socket: socket.connect_to_server() and None)
+    page.route_web_socket("**/v1/alerts*", let_through)
     expect(page.get_by_role("status").first).to_contain_text("live")
     until(lambda: told(page).count() > before, "the incident of which the socket did not tell")
 
