@@ -5,6 +5,7 @@ import io
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,7 +47,7 @@ def strike(site: Service, *, points: int = 4, entity: str = NODE) -> None:
 
 
 def incidents_of(site: Service, entity: str = NODE, *, limit: int = 50) -> list[dict]:  # type: ignore[type-arg]
-    asked = {"entity": entity, "limit": limit}
+    asked: dict[str, str | int] = {"entity": entity, "limit": limit}
     answer = httpx2.get(f"{site.url}/v1/incidents", params=asked)
     return list(answer.raise_for_status().json()["incidents"])
 
@@ -295,7 +296,7 @@ def test_the_focus_is_where_it_was_when_a_question_is_over(opened: Opened, site:
     for name in ("Remark", "New normal"):
         asking = told(page).first.get_by_role("button", name=name)
         asking.focus()
-        for leave in (lambda: page.keyboard.press("Escape"), cancel(page)):
+        for leave in (partial(page.keyboard.press, "Escape"), cancel(page)):
             page.keyboard.press("Enter")
             expect(page.get_by_role("dialog")).to_be_visible()
             leave()
