@@ -84,8 +84,8 @@ def test_the_slider_moves_marks_and_measures_and_the_address_keeps_it(opened: Op
     least = marks(page)
     assert least < before < most
     slider.press("ArrowRight")
-    expect(page.get_by_text("0.01 false incidents per entity and day")).to_be_visible()
-    assert "budget=0.01" in page.url
+    expect(page.get_by_text("0.0102 false incidents per entity and day")).to_be_visible()
+    assert "budget=0.0102" in page.url
     page.get_by_role("button", name="As deployed").click()
     expect(page.locator("[data-measure=marked] b")).to_have_text(str(before))
     assert "budget" not in page.url

@@ -31,10 +31,6 @@ def row(page: Page, entity: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("link", name=entity, exact=True))
 
 
-def let_through(socket: WebSocketRoute) -> None:
-    socket.connect_to_server()
-
-
 def told(page: Page) -> Locator:
     return page.get_by_role("region", name="Incidents").get_by_role("listitem")
 
@@ -356,6 +352,10 @@ def test_a_service_that_comes_back_is_found_again(opened: Opened, site: Service)
     expect(row(page, machine.name)).to_contain_text("in incident")
 
 
+def _connected(socket: WebSocketRoute) -> None:
+    socket.connect_to_server()
+
+
 def test_what_was_told_before_the_socket_could_be_opened_is_there(
     opened: Opened, site: Service
 ) -> None:
@@ -371,7 +371,7 @@ def test_what_was_told_before_the_socket_could_be_opened_is_there(
     before = told(page).count()
     fleets.post(site, fleets.rows(machine, start, start + 3))
     expect(row(page, machine.name)).to_contain_text("in incident")
-    page.route_web_socket("**/v1/alerts*", let_through)
+    page.route_web_socket("**/v1/alerts*", _connected)
     expect(page.get_by_role("status").first).to_contain_text("live")
     until(lambda: told(page).count() > before, "the incident of which the socket did not tell")
 
