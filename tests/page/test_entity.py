@@ -432,6 +432,10 @@ def test_more_incidents_than_the_fleet_knows_are_told_in_words(
     expect(told(page)).to_have_count(count)
     for words in told(page).locator("p:first-of-type").all_text_contents():
         assert "rose" in words or "fell" in words, words
+    fleet = opened("#/fleet")
+    expect(told(fleet)).to_have_count(40)
+    fleet.get_by_role("button", name="All 50").click()
+    expect(told(fleet)).to_have_count(50)
 
 
 def test_an_old_incident_whose_points_are_gone_says_why(opened: Opened, site: Service) -> None:

@@ -126,6 +126,26 @@ def test_a_csv_is_scored_and_measured_as_the_service_does_it(
     picture(page, "provide-scored")
 
 
+DROP = """(text) => {
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([text], "machine.csv"));
+  const event = new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true });
+  document.querySelector("h1").dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+def test_a_file_may_be_dropped_anywhere(opened: Opened, tmp_path: Path) -> None:
+    """Beside the place for it a browser would open the file, and the page would be gone."""
+    page = opened("#/provide")
+    expect(page.get_by_text("Drop a CSV")).to_be_visible()
+    assert page.evaluate(DROP, csv_of(machine(), tmp_path).read_text())
+    expect(page.get_by_text("All 24 dimensions are columns of the file")).to_be_visible()
+    page.goto(page.url.split("#", maxsplit=1)[0] + "#/fleet")
+    expect(page.get_by_role("heading", name="No points yet")).to_be_visible()
+    assert not page.evaluate(DROP.replace("h1", "body"), "a,b")
+
+
 def test_the_slider_decides_as_the_service_would(
     opened: Opened, site: Service, tmp_path: Path
 ) -> None:

@@ -11,13 +11,14 @@ const FILTERS = { "": "All", open: "Open", none: "Unlabelled" };
 const LABELS = { true: "true alarm", false: "false alarm", new_normal: "new normal" };
 
 export function Incidents({ filter = "" }) {
-  const version = useFleet((all) => all.version);
+  const version = useFleet((all) => all.version), [isWhole, setWhole] = useState(false);
   const told = [...fleet.incidents.values()].reverse().filter((one) => fits(one, filter));
   const isWanting = filter === "none" && !told.length;
   useEffect(() => {
     if (isWanting) fleet.recallUnlabelled(); // there may be some older than those that are known here
   }, [isWanting]);
-  const ordered = [...told.filter((one) => one.isOpen), ...told.filter((one) => !one.isOpen)].slice(0, SHOWN);
+  const ordered = [...told.filter((one) => one.isOpen), ...told.filter((one) => !one.isOpen)];
+  const shown = isWhole ? ordered : ordered.slice(0, SHOWN);
   return html`<section class="card incidents" aria-label="Incidents">
     <div class="row apart">
       <h2>Incidents</h2>
@@ -29,8 +30,10 @@ export function Incidents({ filter = "" }) {
     </div>
     <${Newest} />
     ${ordered.length === 0 && html`<p class="soft">${EMPTY[filter] || EMPTY[""]}</p>`}
-    <ul class="told">${ordered.map((one) => html`
+    <ul class="told">${shown.map((one) => html`
       <${Incident} key=${one.incident} one=${one} version=${version} />`)}</ul>
+    ${ordered.length > shown.length && html`
+      <button class="small" onClick=${() => setWhole(true)}>All ${ordered.length}</button>`}
   </section>`;
 }
 

@@ -1,28 +1,30 @@
 // Where a file is dropped or chosen, and what it may look like.
 
-import { html, useState } from "../../lib/html.js";
+import { html, useEffect, useRef, useState } from "../../lib/html.js";
 
 const JSON_FORM = '{"dataSetName": "pump", "graphs": [{"label": "flow", "data": [{"x": 0, "y": 1.5}]}]}';
 
-/** `take(file)`. */
+/** `take(file)`; the whole window is the place, or a file beside it would be opened instead of the page. */
 export function Drop({ take, isSmall }) {
-  const [isOver, setOver] = useState(false);
-  const over = (event, isThere) => {
-    event.preventDefault();
-    setOver(isThere);
-  };
-  const drop = (event) => {
-    over(event, false);
-    const [file] = event.dataTransfer.files;
-    if (file) take(file);
-  };
+  const [isOver, setOver] = useState(false), latest = useRef(take);
+  latest.current = take;
+  useEffect(() => {
+    const over = (event) => {
+      event.preventDefault();
+      setOver(event.type === "dragover");
+      const file = event.type === "drop" && event.dataTransfer?.files[0];
+      if (file) latest.current(file);
+    };
+    const kinds = ["dragover", "dragleave", "drop"];
+    for (const kind of kinds) addEventListener(kind, over);
+    return () => kinds.forEach((kind) => removeEventListener(kind, over));
+  }, []);
   const choose = (event) => {
     const [file] = event.target.files;
     event.target.value = ""; // the same file may be chosen again
     if (file) take(file);
   };
-  return html`<section class=${`card drop ${isOver ? "over" : ""} ${isSmall ? "less" : ""}`} aria-label="File"
-      onDragOver=${(event) => over(event, true)} onDragLeave=${(event) => over(event, false)} onDrop=${drop}>
+  return html`<section class=${`card drop ${isOver ? "over" : ""} ${isSmall ? "less" : ""}`} aria-label="File">
     <p class="strong">${isSmall ? "Another file: drop it here" : "Drop a CSV, NPZ or time-series JSON file here"}</p>
     <label class="button">or choose a file
       <input class="unseen" type="file" accept=".csv,.tsv,.txt,.npz,.json" onChange=${choose} /></label>
