@@ -77,3 +77,5 @@ def test_a_time_that_lasted_long_is_told_in_two_units(opened: Opened) -> None:
 def test_the_api_is_shown_by_vendored_files(opened: Opened) -> None:
     page = opened("docs")
     expect(page.get_by_text("/v1/points").first).to_be_visible()
+    page.get_by_role("link", name="Gaugewatch").click()
+    expect(page.get_by_role("navigation")).to_contain_text("Fleet")
