@@ -180,6 +180,14 @@ def test_what_lost_its_values_is_named_wherever_the_incident_is(
     expect(page.locator("li.chosen")).to_contain_text(words)
 
 
+def test_a_day_tells_its_dates(opened: Opened, site: Service) -> None:
+    fleets.posted(site, until=120, entities=1)
+    page = opened("#/fleet?span=day")
+    ends = page.locator(".hours span")
+    expect(ends.first).to_contain_text(re.compile(r"\w+ \d+, \d\d:\d\d|\w+ \d+$"))
+    expect(ends.nth(1)).not_to_contain_text(",")
+
+
 def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
     fleets.posted(site)
     page = opened("#/fleet?sort=name&span=day")

@@ -38,6 +38,9 @@ export function time(ms) {
   return isToday ? clock.format(date) : `${dayOf.format(date)}, ${clock.format(date)}`;
 }
 
+/** `Nov 26`. */
+export const day = (ms) => dayOf.format(ms);
+
 /** Time of day to the minute, with the date at midnight. */
 export function minute(ms) {
   const text = hour.format(ms);
