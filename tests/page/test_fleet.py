@@ -156,6 +156,38 @@ def test_a_resolved_incident_says_what_it_was_and_leads_to_it(
     expect(chosen.locator("p").first).to_contain_text(str(words).split()[0])
 
 
+def test_what_lost_its_values_is_named_wherever_the_incident_is(
+    opened: Opened, site: Service
+) -> None:
+    machine = fleets.fleet(entities=1, faults=1)[0]
+    points = fleets.rows(machine, 0, 240)
+    lost, faults = (machine.dimensions.index(name) for name in ("temperature_c", "page_faults"))
+    for at, point in enumerate(points):
+        assert isinstance(point["values"], list)
+        if 40 <= at < 46:
+            point["values"][faults] *= 4
+        if 120 <= at < 180:
+            point["values"][lost] = None
+    fleets.post(site, points[:180])
+    page = opened("#/fleet?span=day")
+    words = "temperature c: no values"
+    expect(row(page, machine.name)).to_contain_text(words)
+    mine = told(page).filter(has_text=words)
+    expect(mine).to_contain_text("open")
+    fleets.post(site, points[180:])
+    expect(mine).to_contain_text("resolved")
+    mine.get_by_role("link").click()
+    expect(page.locator("li.chosen")).to_contain_text(words)
+
+
+def test_a_day_tells_its_dates(opened: Opened, site: Service) -> None:
+    fleets.posted(site, until=120, entities=1)
+    page = opened("#/fleet?span=day")
+    ends = page.locator(".hours span")
+    expect(ends.first).to_contain_text(re.compile(r"\w+ \d+, \d\d:\d\d|\w+ \d+$"))
+    expect(ends.nth(1)).not_to_contain_text(",")
+
+
 def test_the_keyboard_is_enough(opened: Opened, site: Service) -> None:
     fleets.posted(site)
     page = opened("#/fleet?sort=name&span=day")

@@ -63,6 +63,19 @@ def test_the_frame_opens_and_every_view_has_an_address(opened: Opened) -> None:
     expect(page.get_by_role("status").first).to_contain_text("live")
 
 
+def test_a_time_that_lasted_long_is_told_in_two_units(opened: Opened) -> None:
+    told = opened().evaluate(
+        """async (minutes) => {
+          const { span } = await import("/static/lib/format.js");
+          return minutes.map((one) => span(60_000 * one));
+        }""",
+        [1, 89, 99, 120, 35 * 60, 51 * 60],
+    )
+    assert told == ["60 s", "89 min", "1 h 39 min", "2 h", "35 h", "2 d 3 h"]
+
+
 def test_the_api_is_shown_by_vendored_files(opened: Opened) -> None:
     page = opened("docs")
     expect(page.get_by_text("/v1/points").first).to_be_visible()
+    page.get_by_role("link", name="Gaugewatch").click()
+    expect(page.get_by_role("navigation")).to_contain_text("Fleet")

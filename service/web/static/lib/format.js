@@ -38,6 +38,9 @@ export function time(ms) {
   return isToday ? clock.format(date) : `${dayOf.format(date)}, ${clock.format(date)}`;
 }
 
+/** `Nov 26`. */
+export const day = (ms) => dayOf.format(ms);
+
 /** Time of day to the minute, with the date at midnight. */
 export function minute(ms) {
   const text = hour.format(ms);
@@ -47,11 +50,18 @@ export function minute(ms) {
 /** Date and time with its zone, for titles. */
 export const fullTime = (ms) => full.format(ms);
 
-/** `40 s`, `12 min`, `3 h`, `2 d`. */
+/** `40 s`, `12 min`, `1 h 39 min`, `2 d 3 h`: of what is long, two units. */
 export function span(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 90) return `${seconds} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+  const minutes = Math.round(seconds / 60), hours = Math.round(seconds / 3600);
+  if (minutes < 90) return `${minutes} min`;
+  if (hours < 36) return parted(minutes, 60, "h", "min");
+  return parted(hours, 24, "d", "h");
+}
+
+/** So many parts as wholes and what is left of them. */
+function parted(parts, size, whole, part) {
+  const left = parts % size;
+  return `${Math.floor(parts / size)} ${whole}${left ? ` ${left} ${part}` : ""}`;
 }

@@ -41,7 +41,7 @@ function List({ examples }) {
   const lacking = examples.filter((one) => one.entity === null).map((one) => one.bundle);
   return html`<section class="card stack">
     <h2>${there.length ? "Choose a series" : "No series is at hand"}</h2>
-    ${there.length > 0 && html`<div class="scroll"><table aria-label="Series at hand">
+    ${there.length > 0 && html`<div class="scroll"><table class="examples" aria-label="Series at hand">
       <thead><tr><th scope="col">Series</th><th scope="col">Bundle</th><th scope="col" class="number">Points</th>
         <th scope="col" class="number" title="stretches that are known to be anomalous">Labelled stretches</th>
         <th scope="col">What it is</th></tr></thead>

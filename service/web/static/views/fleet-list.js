@@ -6,7 +6,8 @@ import { css, MOST_NATS, shareOf } from "../lib/palette.js";
 import { colour, onTheme } from "../lib/theme.js";
 import { href } from "../lib/route.js";
 import { number, score, span } from "../lib/format.js";
-import { plain, STATUS } from "../lib/words.js";
+import { list, plain, STATUS } from "../lib/words.js";
+import { words } from "./incidents.js";
 
 const ROW = 46; // CSS pixels
 const LEAST_ROWS = 14; // in sight; more on a tall screen
@@ -59,8 +60,10 @@ export function Status({ entity, status }) {
 }
 
 function blamed(entity, status) {
+  const told = fleet.incidents.get(entity.incident)?.worst;
+  if (told?.reason === "lost_dimension") return words(told); // no point is anomalous: the causes are of one before
   if (!entity.causes.length || (status !== "incident" && !entity.isAnomaly)) return "";
-  return entity.causes.map(([dimension, share]) => `${plain(dimension)} ${Math.round(100 * share)} %`).join(", ");
+  return list(entity.causes.map(([dimension, share]) => `${plain(dimension)} (${Math.round(100 * share)}\u00a0%)`));
 }
 
 /** Severity of the span as bars: height and colour both say how odd. */

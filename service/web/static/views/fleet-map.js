@@ -7,7 +7,7 @@ import { HeatMap } from "../lib/heat.js";
 import { levelOf } from "../lib/palette.js";
 import { Legend } from "./legend.js";
 import { go, href } from "../lib/route.js";
-import { fullTime, minute, number, time } from "../lib/format.js";
+import { day, fullTime, minute, number, time } from "../lib/format.js";
 
 const MOST_ROWS = 240;
 const TALLEST = 240, NAMED = 14; // CSS pixels: of the map, of a row that has its name beside it
@@ -80,6 +80,8 @@ function Ticks() {
   const endMs = (fleet.endCell + 1) * fleet.cellSeconds * 1000;
   const places = [0, 0.25, 0.5, 0.75, 1];
   const at = places.map((part) => endMs - back * (1 - part));
-  return html`<div class="hours" aria-hidden="true">
-    ${at.map((ms) => html`<span title=${fullTime(ms)}>${minute(ms)}</span>`)}</div>`;
+  const isLong = day(at[0]) !== day(at.at(-1)); // without dates both ends of a day would read alike
+  const isDated = (i) => isLong && (i === 0 || i === at.length - 1) && minute(at[i]) !== day(at[i]);
+  return html`<div class="hours" aria-hidden="true">${at.map((ms, i) => html`
+    <span title=${fullTime(ms)}>${isDated(i) ? `${day(ms)}, ` : ""}${minute(ms)}</span>`)}</div>`;
 }

@@ -94,7 +94,7 @@ const REASONS = {
   silence: "no point came any more",
   data_again: "points come again",
   points_lost: "points that were taken were lost",
-  lost_dimension: "a dimension has no values any more",
+  lost_dimension: "a dimension without values",
   new_normal: "this is the new normal",
   abandoned: "nothing can follow it any more",
 };
@@ -103,7 +103,7 @@ const REASONS = {
 export function words(alert) {
   const causes = alert.kind === "resolved" ? mostly(alert.causes) : sentence(alert.causes);
   const gone = alert.causes.filter((cause) => cause.value === null).map((cause) => plain(cause.dimension));
-  if (alert.reason === "lost_dimension" && gone.length) return `${list(gone)}: no values any more`;
+  if (alert.reason === "lost_dimension" && gone.length) return `${list(gone)}: no values`;
   return causes || REASONS[alert.reason] || alert.summary;
 }
 

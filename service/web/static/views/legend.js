@@ -4,6 +4,9 @@ import { html, useEffect, useRef } from "../lib/html.js";
 import { css, MOST_NATS, shareOf } from "../lib/palette.js";
 import { colour, onTheme } from "../lib/theme.js";
 
+const MEANING = `How odd it was, at a point or over the last while, whichever is more; it has no threshold.
+  Score is of one point: above 1 is anomalous.`;
+
 export function Legend() {
   const canvas = useRef(null);
   useEffect(() => {
@@ -23,7 +26,7 @@ export function Legend() {
     <span>usual</span>
     <canvas ref=${canvas} width="120" height="10" role="img" aria-label="from usual to very odd" />
     <span>very odd</span>
-    <span title="Severity ranks how odd a point is; it has no threshold. Score does: above 1 is anomalous.">
+    <span title=${MEANING}>
       severity, 0 to ${MOST_NATS} nats</span>
   </div>`;
 }

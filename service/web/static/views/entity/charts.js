@@ -35,7 +35,7 @@ export function Scores({ frame, incidents, chosen, cursor, isNarrow }) {
       scales=${{ y: { distr: 4, asinh: 1, range: fromZero(2) } }}
       ticks=${(_, top) => spread(SCORES.filter((value) => value <= top))} told=${(row) => scored(row.score)}
       label=${`Score over time, at most ${scored(most)}; above 1 is anomalous`} />
-    <${Plot} ...${shared} title="Severity" unit="nats, no threshold" data=${severity} height=${isNarrow ? 100 : 116}
+    <${Plot} ...${shared} title="Severity" unit="nats, now or lately" data=${severity} height=${isNarrow ? 100 : 116}
       series=${[{ label: "severity", colour: "series" }]} scales=${{ y: { range: fromZero(10) } }}
       told=${(row) => number(row.severity)} label="Severity over time, in nats: how odd each point is" />
   </div>`;

@@ -16,6 +16,8 @@ const CALIBRATING = `Quiet so far. Judged by the calibration of all entities, be
 const UNTOLD = `Its newest point is anomalous. No incident opens, because no bundle was trained on this entity and its
   policy does not ask for alerts of it.`;
 const ODD = 0.5; // a score from which on a point is not called usual
+const LATELY = 6; // nats: from where on the picture of severity is no longer pale
+const LATE = "Below the threshold, so no incident is open; severity says that it is odd, or was lately.";
 const TONES = { incident: "bad", warming: "warn", stale: "warn", calibrating: "warn", scored: "good" };
 const NAMES = { incident: "in incident", scored: "no incident" };
 
@@ -38,7 +40,7 @@ export function Head({ entity, about, rows, incidents, frame, address }) {
     <div class="numbers">
       <div class=${newest?.is_anomaly ? "bad" : ""} title="Above 1 is anomalous, for every model and entity">
         <b>${score(newest?.score)}</b><span>score</span></div>
-      <div title="How odd the newest point is; it has no threshold">
+      <div title="How odd it is, now or over the last while, whichever is more; it has no threshold">
         <b>${number(newest?.severity)}</b><span>severity, nats</span></div>
       <div title=${newest ? fullTime(newest.timestamp_ms) : ""}>
         <b>${time(newest?.timestamp_ms)}</b><span>newest point</span></div>
@@ -58,6 +60,7 @@ function sentenceOf(status, { about, open, rows, stale }) {
   if (rows.at(-1)?.is_anomaly && status === "calibrating") return UNTOLD;
   if (rows.at(-1)?.is_anomaly) return "Its newest point is anomalous; no incident is open.";
   if (status === "scored" && rows.at(-1)?.score > ODD) return "Odd, but below the threshold: no incident is open.";
+  if (status === "scored" && rows.at(-1)?.severity > LATELY) return LATE;
   if (status === "scored") return "Quiet: the newest point is as usual, no incident is open.";
   if (status === "calibrating") return CALIBRATING;
   return STATUS[status] || status;

@@ -35,6 +35,6 @@ export function said(one, rows) {
     const isInside = row.timestamp_ms >= one.openedMs && row.timestamp_ms <= one.endMs;
     if (isInside && row.causes.length && (!worst || (row.score || 0) > (worst.score || 0))) worst = row;
   }
-  const isOfPoints = !/~(silence|gap)$/.test(one.incident) && one.alert.reason !== "lost_dimension";
+  const isOfPoints = !/~(silence|gap)$/.test(one.incident) && one.worst.reason !== "lost_dimension";
   return isOfPoints && worst ? sentence(worst.causes) : words(one.worst);
 }
