@@ -12,7 +12,11 @@ function Dialog({ title, onClose, children }) {
     place.current.showModal();
     return () => before?.isConnected && before.focus();
   }, []);
-  return html`<dialog ref=${place} aria-label=${title} onClose=${onClose}>
+  const leave = (event) => {
+    event.preventDefault(); // it goes now, not when the browser tells that it was closed: it may be open again by then
+    onClose();
+  };
+  return html`<dialog ref=${place} aria-label=${title} onCancel=${leave} onClose=${onClose}>
     <div class="stack"><h2>${title}</h2>${children}</div>
   </dialog>`;
 }
