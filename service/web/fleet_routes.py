@@ -42,8 +42,10 @@ class FleetColumnsView(Documented):
     need: list[int] = Field(description="... of so many, before there is a score")
     incident: list[IncidentId] = Field(description="that is open")
     causes: list[list[tuple[str, float]]] = Field(
-        description="of the newest anomalous point: up to 3 dimensions with their shares"
+        description="of the newest odd point (anomalous, or a severity of 8 nats): "
+        "up to 3 dimensions with their shares"
     )
+    caused_ms: list[int | None] = Field(description="time of that point; null: none was odd")
     cells: str = Field(description=_CELLS)
 
 

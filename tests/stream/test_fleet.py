@@ -7,7 +7,7 @@ import pytest
 
 from service.scoring.fold import Fold, Status
 from service.scoring.incident import Transition
-from service.stream.fleet.board import AHEAD_MS, Fleet
+from service.stream.fleet.board import AHEAD_MS, ODD_NATS, Fleet
 from service.stream.fleet.cells import CELLS
 from service.stream.fleet.rows import Heard, Source, last_of, open_incidents
 from service.stream.rows import Rows, row_dtype
@@ -231,6 +231,18 @@ def test_causes_are_those_of_the_newest_anomaly(dtype: np.dtype[np.void]) -> Non
     assert row["share"].tolist() == pytest.approx([0.5, 0.3, 0.2])
     assert taken.sources[row["source"]] == other
     assert taken.sources[row["blamed_source"]] == TINY
+
+
+def test_a_severe_point_has_causes_though_nothing_is_anomalous(dtype: np.dtype[np.void]) -> None:
+    fleet = board()
+    rows = rows_of(dtype, [1, 2, 3])
+    rows["severity"] = [2.0, ODD_NATS, ODD_NATS - 0.01]
+    rows["causes"]["dimension"][:, :2] = [[0, 1], [3, 2], [1, 0]]
+    rows["causes"]["share"][:, :2] = [0.6, 0.4]
+    fleet.note(heard("a", rows))
+    (row,) = fleet.taken("hour").newest
+    assert row["dimension"].tolist()[:2] == [3, 2]
+    assert row["blamed_ms"] == rows["timestamp_ms"][1]
 
 
 def test_a_warming_entity_has_no_score_and_its_cell_says_that_there_was_a_point(

@@ -82,6 +82,7 @@ def test_the_fleet_shows_every_entity_and_then_what_changed(
             assert alpha[name] == verdict[name]
         assert alpha["score"] == pytest.approx(verdict["score"], abs=1e-4)
         assert alpha["causes"][0] == pytest.approx(["c", alpha["causes"][0][1]])
+        assert alpha["caused_ms"] == verdict["timestamp_ms"]
         assert whole["models"][alpha["model"]]["model"] == verdict["model"]
         assert whole["end_ms"] == verdict["timestamp_ms"]
         assert (whole["cell_seconds"], whole["cells"]) == (60, CELLS)
@@ -90,6 +91,7 @@ def test_the_fleet_shows_every_entity_and_then_what_changed(
         beta = of(whole, "beta")
         assert (beta["status"], beta["score"], beta["severity"]) == ("warming", None, None)
         assert (beta["have"], beta["need"]) == (NEED - 1, NEED)
+        assert (beta["causes"], beta["caused_ms"]) == ([], None)
         client.delete("/v1/entities/alpha")
         gone = fleet(client, since=whole["next"])
         assert (gone["removed"], gone["entities"]["entity"], gone["count"]) == (["alpha"], [], 1)

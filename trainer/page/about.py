@@ -102,7 +102,7 @@ def _figures(material: Material) -> dict[str, str]:
         "false episodes per day": _number(own.get("false_episodes_per_day")),
         "average precision": _number(own.get("average_precision")),
         "average precision of a PCA": _number(pca.get("average_precision")),
-        "budget of false incidents per entity-day": f"{manifest.default_budget:g}",
+        "the bundle's own budget of false incidents per entity-day": f"{manifest.default_budget:g}",
         "points until the first score": f"{manifest.memory_horizon}",
     }
     return {name: value for name, value in found.items() if value}

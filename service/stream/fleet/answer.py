@@ -44,7 +44,8 @@ class FleetColumns(Struct, frozen=True, gc=False):
     have: list[int]
     need: list[int]
     incident: list[str | None]  # that is open
-    causes: list[list[tuple[str, float]]]  # of the newest anomalous point: dimension and share
+    causes: list[list[tuple[str, float]]]  # of the newest odd point: dimension and share
+    caused_ms: list[int | None]  # when that came
     cells: str  # base64; CELLS bytes of each entity, oldest first
 
 
@@ -110,6 +111,7 @@ def _columns(taken: Taken) -> FleetColumns:
         need=[needs[source] for source in sources],
         incident=_incidents(taken),
         causes=_causes(taken),
+        caused_ms=[None if at < 0 else at for at in newest["blamed_ms"].tolist()],
         cells=base64.b64encode(taken.cells.tobytes()).decode(),
     )
 

@@ -24,6 +24,7 @@ Span = Literal["hour", "6h", "day"]
 
 CELL_SECONDS: Final[Mapping[Span, int]] = {"hour": 60, "6h": 360, "day": 1_440}
 AHEAD_MS: Final = 300_000  # of our clock; a later point does not say what the newest time is
+ODD_NATS: Final = 8.0  # a severity from which on causes are told, also where nothing is anomalous
 ENDED_KEPT: Final = 1_024  # incidents that ended lately
 
 
@@ -174,8 +175,8 @@ class Fleet:
         levels, anomalies = levels_of(rows["severity"]), rows["is_anomaly"]
         for cells in self._cells.values():
             cells.put(owners, rows["timestamp_ms"], levels=levels, anomalies=anomalies)
-        if anomalies.any():
-            self._newest.blame(owners[anomalies], rows[anomalies], source=source)
+        if (is_odd := anomalies | (rows["severity"] >= ODD_NATS)).any():
+            self._newest.blame(owners[is_odd], rows[is_odd], source=source)
         self._newest.put(places, heard, source=source)
         self._newest.mark(places, self._version)
         if is_first:

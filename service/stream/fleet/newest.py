@@ -1,4 +1,4 @@
-"""The newest of every entity: its last point, its open incident, the causes of its last anomaly."""
+"""The newest of every entity: last point, open incident, and the causes of its last odd point."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ NEWEST: Final = np.dtype(
         ("is_anomaly", "?"),
         ("incident_ms", "<i8"),  # when the incident opened that is open; 0: none is
         ("is_silence", "?"),  # it is one of silence
-        ("blamed_ms", "<i8"),  # of the newest anomalous point
+        ("blamed_ms", "<i8"),  # of the newest odd point
         ("blamed_source", "<i8"),  # whose dimensions are meant
         ("dimension", "<u2", (CAUSES,)),
         ("share", "<f4", (CAUSES,)),  # 0: no cause
@@ -83,7 +83,7 @@ class Newest:
         self._table["is_silence"][at] = heard.is_silence[is_newer]
 
     def blame(self, places: IntArray, rows: Rows, *, source: int) -> None:
-        """Take the causes of anomalous points (point,) into account; of each entity in order."""
+        """Take the causes of odd points (point,) into account; of each entity in order."""
         is_newer = rows["timestamp_ms"] > self._table["blamed_ms"][places]
         at, newer = places[is_newer], rows[is_newer]  # of one place twice: the last one stays
         self._table["blamed_ms"][at] = newer["timestamp_ms"]

@@ -12,7 +12,7 @@ from service.stream.lane import Lane
 from service.stream.path import Attempted
 from service.stream.rows import Rows
 
-CAUSES: Final = 3  # of the newest anomalous point
+CAUSES: Final = 3  # of the newest odd point
 _ENDS: Final = (int(Transition.RESOLVED), int(Transition.NEW_NORMAL))
 
 IntArray = npt.NDArray[np.int64]

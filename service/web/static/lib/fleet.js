@@ -150,6 +150,7 @@ class FleetState {
         need: columns.need[i],
         incident: columns.incident[i],
         causes: columns.causes[i],
+        causedMs: columns.caused_ms[i],
         cells: bytes.subarray(i * CELLS, (i + 1) * CELLS),
         endCell,
       });

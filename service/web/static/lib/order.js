@@ -2,7 +2,7 @@
 
 import { openedIn } from "./fleet.js";
 
-const RECENT_CELLS = 10; // "worst" looks at so many of the newest cells
+export const RECENT_CELLS = 10; // "worst" looks at so many of the newest cells
 
 export const SORTS = { worst: "Worst first", name: "By name", model: "By model" };
 export const STATUSES = ["incident", "scored", "calibrating", "warming", "stale"];

@@ -54,4 +54,5 @@ export const STATUS = {
   warming: "too few points yet to be judged",
   stale: "no point came for several periods",
   incident: "an incident is open",
+  odd: "severity is high, but no point is anomalous: no incident is open",
 };

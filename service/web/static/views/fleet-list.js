@@ -6,6 +6,7 @@ import { css, MOST_NATS, shareOf } from "../lib/palette.js";
 import { colour, onTheme } from "../lib/theme.js";
 import { href } from "../lib/route.js";
 import { number, score, span } from "../lib/format.js";
+import { RECENT_CELLS } from "../lib/order.js";
 import { list, plain, STATUS } from "../lib/words.js";
 import { words } from "./incidents.js";
 
@@ -13,6 +14,8 @@ const ROW = 46; // CSS pixels
 const LEAST_ROWS = 14; // in sight; more on a tall screen
 const SHARE = 0.55; // of the height of the window
 const SPARE = 6; // rows beyond the edges
+const ODD_NATS = 8; // a severity that is seldom without a reason
+const ABOUT = { Severity: "over the time of the picture above", Score: "above 1 is anomalous" };
 
 export function FleetList({ entities, version }) {
   const [top, setTop] = useState(0);
@@ -21,9 +24,12 @@ export function FleetList({ entities, version }) {
   const last = Math.min(entities.length, first + inSight + 2 * SPARE);
   if (!entities.length) return null;
   return html`<section class="card list" role="table" aria-label="Entities" aria-rowcount=${entities.length + 1}>
+    <p class="soft small caption" role="caption">A score above 1 is anomalous. Worst first: open incidents, then the most
+      severe of the ten newest columns of the picture.</p>
     <div class="entity head" role="row">
       ${["Entity", "Status", "Severity", "Score", "Blamed most", "Newest"].map((title) => html`
-        <span role="columnheader" class=${title.toLowerCase().replace(" ", "-")}>${title}</span>`)}
+        <span role="columnheader" class=${title.toLowerCase().replace(" ", "-")} title=${ABOUT[title]}>
+          ${title}</span>`)}
     </div>
     <div class="rows" style=${{ maxHeight: `${inSight * ROW}px` }}
       onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
@@ -55,14 +61,16 @@ const TAGS = { incident: "bad", stale: "warn", warming: "", calibrating: "", sco
 
 export function Status({ entity, status }) {
   const texts = { incident: "in incident", warming: `warming ${entity.have}/${entity.need}` };
-  const text = texts[status] || status;
-  return html`<span class="tag ${TAGS[status]}" title=${STATUS[status]}>${text}</span>`;
+  const isOdd = status === "scored" && entity.severity >= ODD_NATS;
+  if (isOdd) return html`<span class="tag warn" title=${STATUS.odd}>scored, odd</span>`;
+  return html`<span class="tag ${TAGS[status]}" title=${STATUS[status]}>${texts[status] || status}</span>`;
 }
 
 function blamed(entity, status) {
   const told = fleet.incidents.get(entity.incident)?.worst;
   if (told?.reason === "lost_dimension") return words(told); // no point is anomalous: the causes are of one before
-  if (!entity.causes.length || (status !== "incident" && !entity.isAnomaly)) return "";
+  const isLate = entity.causedMs < fleet.endMs - 1000 * RECENT_CELLS * fleet.cellSeconds;
+  if (!entity.causes.length || (status !== "incident" && isLate)) return "";
   return list(entity.causes.map(([dimension, share]) => `${plain(dimension)} (${Math.round(100 * share)}\u00a0%)`));
 }
 
