@@ -24,6 +24,7 @@ from service.scoring.detector import Detector, single_threaded
 from service.scoring.fold import Fold, Points
 from tests.builders import tiny_bundle
 from tests.trainer import small
+from tests.trainer.made import bundle_of
 from trainer.build import build_bundle
 from trainer.config import Model, preset
 from trainer.fit import fit
@@ -41,12 +42,6 @@ FORBIDDEN = ("Reduce", "Softplus", "Log", "Loop", "If", "Scan", "Random", "Dropo
 PARITY = 1e-4  # scaled units
 
 Float32Array = np.typing.NDArray[np.float32]
-
-
-def exported(folder: Path, model: Model) -> Bundle:
-    """Two entities, trained for a blink."""
-    series = [small.series("alpha"), small.series("beta", level=3.0)]
-    return build_bundle(fit(series, small.tiny(model)), folder, name="small", period_seconds=60)
 
 
 def constant(folder: Path) -> Bundle:
@@ -78,7 +73,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "exported_lstm":
         return load_bundle(request.getfixturevalue(request.param))
     if request.param in EXPORTED:
-        return exported(tmp_path_factory.mktemp("exported"), request.param)
+        return bundle_of(request.param, tmp_path_factory)
     return load_bundle(ROOT / request.param)
 
 

@@ -14,9 +14,8 @@ from tests.cli.commands import gaugewatch, series_file
 from tests.system.processes import Service
 from tests.system.test_stream import assert_same_arrays
 from tests.trainer import small
-from trainer.build import build_bundle
+from tests.trainer.made import bundle_of, entity_of, folder_of_all
 from trainer.config import CONFIGS, Model
-from trainer.fit import fit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 POINTS = 120
@@ -30,20 +29,10 @@ class Served:
     bundles: dict[Model, Bundle]
 
 
-def entity_of(model: str) -> str:
-    return f"of-{model.replace('_', '-')}"
-
-
-def bundle_of(model: Model, folder: Path) -> Bundle:
-    """Trained for a blink on an entity that no other bundle knows."""
-    fitted = fit([small.series(entity_of(model))], small.tiny(model))
-    return build_bundle(fitted, folder, name=model, period_seconds=60)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("bundles")
-    bundles = {model: bundle_of(model, folder) for model in small.TINY}
+    bundles = {model: bundle_of(model, tmp_path_factory) for model in small.TINY}
+    folder = folder_of_all(tmp_path_factory)
     with Service(folder, tmp_path_factory.mktemp("service"), default_bundle="linear") as service:
         yield Served(service, bundles)
 

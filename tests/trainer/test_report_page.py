@@ -1,4 +1,5 @@
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,8 @@ from service.scoring.bundle import Bundle, File, sha256_of
 from service.scoring.offline import Scored
 from service.scoring.series import Series
 from tests.builders import DIMENSIONS, ENTITIES, loaded_tiny_bundle, series_like
-from tests.trainer.small import series, tiny
+from tests.trainer.made import bundle_of, entity_of
+from tests.trainer.small import series
 from tests.trainer.test_attended import Heard
 from tests.trainer.test_report import labelled, material
 from trainer.config import CONFIGS, Model
@@ -23,7 +25,7 @@ from trainer.page.exhibits import chosen_dimensions, exhibits
 from trainer.page.explained import Explainer
 from trainer.page.report_page import LINKS, write_page
 from trainer.page.words import MEASURES, MODELS
-from trainer.run import Order, examine, make, publish
+from trainer.run import examine, publish
 from trainer.tables import MEASURES as TITLES
 from trainer.training import Progress
 
@@ -278,15 +280,18 @@ def test_what_explains_the_network_is_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("gru_vae", "Latent trajectory of alpha"),
-        ("vae_lstm", "Latent trajectory of alpha"),
+        ("gru_vae", f"Latent trajectory of {entity_of('gru_vae')}"),
+        ("vae_lstm", f"Latent trajectory of {entity_of('vae_lstm')}"),
         ("slmr", "Mean gate of 6 dimensions"),
         ("mtad_gat", "Heat-map of time attention"),
     ],
 )
-def test_a_fitted_model_shows_what_explains_it(model: Model, said: str, tmp_path: Path) -> None:
-    stages, half = Heard(), [series()]
-    bundle = make(Order(tiny(model), "one", tmp_path, 60.0), half, stages)
+def test_a_fitted_model_shows_what_explains_it(
+    model: Model, said: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = bundle_of(model, tmp_path_factory)
+    bundle = replace(made, folder=shutil.copytree(made.folder, tmp_path / "one"))
+    stages, half = Heard(), [series(entity_of(model))]
     publish(examine(bundle, Halves(half, half), stages), stages, has_report=True)
     page = Page((bundle.folder / "report.html").read_text())
     assert any(text.startswith(said) for text in page.pictures)
