@@ -87,6 +87,7 @@ def windows(bundle: Bundle, count: int) -> Float32Array:
     return values
 
 
+@pytest.mark.timeout(300)  # the first of each bundle, so it may have to be exported
 def test_the_operators_do_not_depend_on_the_batch(bundle: Bundle) -> None:
     for file in (bundle.manifest.step, bundle.manifest.window):
         model = onnx.load(bundle.folder / file.file)

@@ -20,7 +20,7 @@ ENTITIES = ("alpha", "beta", "gamma")
 
 
 def one_fit(output: Path, entity: str, *, is_resumed: bool = False, **knobs: object) -> OneFit:
-    config = tiny("blind_spot", **knobs)
+    config = tiny("blind_spot", members=("network",), **knobs)
     comforts = Comforts(is_resumed=is_resumed)
     halves = Halves([series(entity, count=700)], [])
     order = Order(config, f"m-{entity}", output, 60.0)
@@ -83,7 +83,8 @@ def test_a_killed_run_of_a_folder_goes_on_where_it_stopped(tmp_path: Path) -> No
     for entity in ENTITIES[:2]:
         np.savez(data / f"{entity}.npz", allow_pickle=False, train=series(entity).values)
     words = [sys.executable, "-m", "trainer.cli", "fit", "--data", str(data), "--name", "m"]
-    words += [*COMMAND, "--set", "epoch_steps=5", "--checkpoint-every", "1", "--workers", "1"]
+    words += [*COMMAND, "--set", "members=network"]
+    words += ["--set", "epoch_steps=5", "--checkpoint-every", "1", "--workers", "1"]
     words += ["--output", str(output)]
     killed = subprocess.Popen(words)
     while not (output / "m-alpha" / MARKER).exists():

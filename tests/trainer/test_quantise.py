@@ -37,6 +37,7 @@ def folder(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # of which the export takes the most
 def test_recurrent_products_are_those_of_rounded_states_and_weights(
     fitted: Fitted, folder: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_recurrent_products_are_those_of_rounded_states_and_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # of which the export takes the most
 def test_one_step_in_int8_differs_by_its_rounding_alone(fitted: Fitted, folder: Path) -> None:
     ours, exact = (Graphs(folder, state_shapes(fitted), step=n) for n in (INT8_STEP, "step.onnx"))
     random = np.random.default_rng(0)

@@ -277,6 +277,7 @@ def test_what_explains_the_network_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # the bundle may have to be exported
 @pytest.mark.parametrize(
     ("model", "said"),
     [
