@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 ARGS ?=
 DATA ?= ../shared/data
+PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 FIT = $(BIN)/gaugewatch-trainer fit --preset small --output exported_models \
   --period-seconds 60 --seed 0 --untrained
 DEBIAN := redis-server redis-tools prometheus prometheus-alertmanager docker-compose buildah \
@@ -14,13 +15,15 @@ TOOLS := redis-server redis-cli promtool amtool docker-compose buildah mmdebstra
   chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: install demo test test-fast chaos fuzz check format bench detection bundles clean
+.PHONY: install demo test coverage test-fast chaos fuzz check format bench detection bundles clean
 
 install: $(VENV)/.service              ## the service alone, without torch
 demo: $(VENV)/.service                 ## a simulated fleet with faults; ARGS=--no-wait ends by itself
 	@$(BIN)/gaugewatch demo $(ARGS)
 test: $(VENV)/.everything system-packages check  ## everything that is checked
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report term
+	$(PYTEST)
+coverage: $(VENV)/.everything system-packages  ## the same tests, and which lines none of them runs; takes longer
+	$(PYTEST) --cov --cov-report term-missing:skip-covered
 test-fast: $(VENV)/.everything         ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
 chaos: $(VENV)/.everything system-packages  ## faults at full length: kills, outages, restarts, overload; 15 minutes

@@ -1,11 +1,8 @@
 """Resources that tests share: real servers, nothing pretended."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,29 +22,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("steady")
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Coverage does not follow the exporter of PyTorch, which would take nearly twice as long."""
-    torch = sys.modules.get("torch")
-    if torch is not None and sys.gettrace() is not None:
-        torch.onnx.export = _untraced(torch.onnx.export)
-
-
-def _untraced(export: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, after the module itself was followed: it is ours, and the exporter is not."""
-
-    @wraps(export)
-    def untraced(module: Callable[..., object], examples: tuple[object, ...], **rest: Any) -> Any:
-        module(*examples)
-        trace = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return export(module, examples, **rest)
-        finally:
-            sys.settrace(trace)
-
-    return untraced
 
 
 @pytest.fixture(scope="session")
