@@ -59,9 +59,7 @@ class IncidentPart:
     alert: bytes  # the newest about it, b"": none in this commit
     state: bytes  # of the entity before these rows, b"": it was open before
     rows: bytes  # oldest first, up to the last point of the incident
-    worst: bytes = (
-        b""  # the last alert before its end, told at a new peak; b"": none in this commit
-    )
+    worst: bytes = b""  # the newest before its end, told at a new peak, b"": none in this commit
 
 
 class Commit(Struct, frozen=True):
